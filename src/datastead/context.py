@@ -1,0 +1,91 @@
+"""`Context`: one a unit of work (a request, a step of a run), passed in, never found. And `Actor`: who acts."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from datastead.ai.engine import AI
+    from datastead.data.engine import Connection, Database
+    from datastead.data.schema import Schemas
+    from datastead.events import Bus
+    from datastead.extensions import Registry
+    from datastead.flows.service import Flows
+    from datastead.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Now, as aware UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts. user, role: ids in `directus_users` and `directus_roles`; roles: the role and its ancestors."""
+
+    user: str | None = None
+    role: str | None = None
+    roles: tuple[str, ...] = ()
+    is_admin: bool = False
+    has_app_access: bool = False
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+PUBLIC = Actor()
+SYSTEM = Actor(is_admin=True, has_app_access=True)
+
+
+@dataclass(slots=True)
+class Services:
+    """What a process has one of. Made and wired in `app.py`; everything else is given it."""
+
+    settings: "Settings"
+    registry: "Registry"
+    database: "Database"
+    schemas: "Schemas"
+    bus: "Bus"
+    ai: "AI"
+    flows: "Flows"
+    clock: Clock = system_clock
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A unit of work.
+
+    depth: how many flows caused one another up to here; the engine refuses more than `FLOWS_MAX_DEPTH`.
+    flow, run, step: ids, where the work is part of a flow's run. step: `<run>:<position>`, unique.
+    connection: the open transaction, when inside one.
+    """
+
+    services: Services
+    actor: Actor = PUBLIC
+    request_id: str = field(default_factory=lambda: str(uuid4()))
+    depth: int = 0
+    flow: str | None = None
+    run: str | None = None
+    step: str | None = None
+    connection: "Connection | None" = None
+
+    def now(self) -> datetime:
+        """Now, as aware UTC, by the services' clock."""
+        return self.services.clock()
+
+    def acting_as(self, actor: Actor) -> Self:
+        """The same work, done by another actor."""
+        return replace(self, actor=actor)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Self]:
+        """The same work inside a transaction: the open one, or a new one that commits when the block ends well."""
+        if self.connection is not None:
+            yield self
+            return
+        async with self.services.database.transaction() as connection:
+            yield replace(self, connection=connection)

@@ -1,0 +1,367 @@
+"""Every error of the project, in one tree.
+
+    DatasteadError
+    ├── InvalidSettings, InvalidExtension                     at start
+    ├── RequestError                                          what a caller sent
+    │   ├── InvalidPayload, InvalidQuery, FailedValidation
+    │   ├── RecordNotUnique, NotNullViolation, InvalidForeignKey, ValueTooLong, ValueOutOfRange, ContainsNullValues
+    │   ├── InvalidCredentials, InvalidOtp, InvalidToken, TokenExpired, Forbidden
+    │   ├── RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnprocessableContent, RequestsExceeded
+    │   ├── InvalidFlow, TemplateError, LoopRefused
+    │   └── RequestRefused, StepInDoubt, OperationRejected
+    ├── ServiceUnavailable
+    └── AIError                                               what a model call can end in
+        ├── InvalidRequest, ModelNotFound, ModelNotAllowed, ContextLengthExceeded, UnsupportedCapability
+        ├── ProviderNotConfigured, InvalidApiKey, RateLimitExceeded, QuotaExceeded, ProviderUnavailable, ProviderTimeout
+        ├── ContentFiltered, InvalidOutput
+        ├── BudgetExceeded, UnpricedModel
+        └── CallInDoubt
+
+`code` and `status` (HTTP) stand on the class; what is particular (the value, the field) on the instance in `details`.
+The docstring of a class is its default message.
+"""
+
+from typing import Any, ClassVar
+
+
+class DatasteadError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None, /, **details: Any) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.details = details
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidSettings(DatasteadError):
+    """The settings are not valid."""
+
+    code = "INVALID_SETTINGS"
+
+
+class InvalidExtension(DatasteadError):
+    """An extension could not be loaded."""
+
+    code = "INVALID_EXTENSION"
+
+
+class ServiceUnavailable(DatasteadError):
+    """The service is not available."""
+
+    code = "SERVICE_UNAVAILABLE"
+    status = 503
+
+
+class RequestError(DatasteadError):
+    """The request cannot be carried out."""
+
+    code = "INVALID_PAYLOAD"
+    status = 400
+
+
+class InvalidPayload(RequestError):
+    """The payload is not valid."""
+
+
+class InvalidQuery(RequestError):
+    """The query is not valid."""
+
+    code = "INVALID_QUERY"
+
+
+class FailedValidation(RequestError):
+    """A field has a value that is not allowed."""
+
+    code = "FAILED_VALIDATION"
+
+
+class RecordNotUnique(RequestError):
+    """The value has to be unique."""
+
+    code = "RECORD_NOT_UNIQUE"
+
+
+class NotNullViolation(RequestError):
+    """The field needs a value."""
+
+    code = "NOT_NULL_VIOLATION"
+
+
+class InvalidForeignKey(RequestError):
+    """The item that the value refers to does not exist."""
+
+    code = "INVALID_FOREIGN_KEY"
+
+
+class ValueTooLong(RequestError):
+    """The value is too long for the field."""
+
+    code = "VALUE_TOO_LONG"
+
+
+class ValueOutOfRange(RequestError):
+    """The value is out of the field's range."""
+
+    code = "VALUE_OUT_OF_RANGE"
+
+
+class ContainsNullValues(RequestError):
+    """The field holds nulls, so that it cannot be made required."""
+
+    code = "CONTAINS_NULL_VALUES"
+
+
+class InvalidCredentials(RequestError):
+    """The credentials are not valid."""
+
+    code = "INVALID_CREDENTIALS"
+    status = 401
+
+
+class InvalidOtp(RequestError):
+    """The one-time password is not valid."""
+
+    code = "INVALID_OTP"
+    status = 401
+
+
+class TokenExpired(RequestError):
+    """The token has expired."""
+
+    code = "TOKEN_EXPIRED"
+    status = 401
+
+
+class InvalidToken(RequestError):
+    """The token is not valid."""
+
+    code = "INVALID_TOKEN"
+    status = 403
+
+
+class Forbidden(RequestError):
+    """This does not exist, or you are not allowed to see or do it."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class RouteNotFound(RequestError):
+    """There is no such route."""
+
+    code = "ROUTE_NOT_FOUND"
+    status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The route does not take this method."""
+
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+
+
+class UnsupportedMediaType(RequestError):
+    """The content type is not supported here."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
+
+
+class UnprocessableContent(RequestError):
+    """The request is well formed, and cannot be carried out."""
+
+    code = "UNPROCESSABLE_CONTENT"
+    status = 422
+
+
+class RequestsExceeded(RequestError):
+    """Too many requests: try again later."""
+
+    code = "REQUESTS_EXCEEDED"
+    status = 429
+
+
+class InvalidFlow(RequestError):
+    """The flow is not valid."""
+
+    code = "INVALID_PAYLOAD"
+
+
+class TemplateError(RequestError):
+    """The template is not valid."""
+
+    code = "INVALID_PAYLOAD"
+
+
+class LoopRefused(RequestError):
+    """Flows have triggered each other too many times in a row."""
+
+    code = "LOOP_REFUSED"
+
+
+class RequestRefused(RequestError):
+    """The outgoing request is not allowed."""
+
+    code = "REQUEST_REFUSED"
+    status = 422
+
+
+class StepInDoubt(RequestError):
+    """The process died while this step was under way, so that it may have been done already."""
+
+    code = "STEP_IN_DOUBT"
+    status = 409
+
+
+class OperationRejected(RequestError):
+    """An operation of the flow was rejected.
+
+    `data` is what the rejection says: any JSON value. Where it names a `code` and a `status`, these are answered.
+    """
+
+    code = "OPERATION_REJECTED"
+
+    def __init__(self, message: str | None = None, /, *, data: Any = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.data = data
+
+
+class AIError(DatasteadError):
+    """The model call failed.
+
+    `contract_code` and `contract_status` are answered on Directus's own routes, with `code` beside them as `ai_code`.
+    `retryable`: the same call may succeed later. `retry_after_s`: seconds the provider asks to wait, where it said so.
+    """
+
+    code = "AI_ERROR"
+    status = 502
+    contract_code: ClassVar[str] = "SERVICE_UNAVAILABLE"
+    contract_status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str | None = None, /, *, retry_after_s: float | None = None, **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequest(AIError):
+    """The model call is not valid."""
+
+    code = "INVALID_REQUEST"
+    status = 400
+    contract_code = "INVALID_PAYLOAD"
+    contract_status = 400
+
+
+class ModelNotFound(InvalidRequest):
+    """There is no such model."""
+
+    code = "MODEL_NOT_FOUND"
+
+
+class UnsupportedCapability(InvalidRequest):
+    """The model cannot do this."""
+
+    code = "UNSUPPORTED_CAPABILITY"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt is longer than the model's context."""
+
+    code = "CONTEXT_LENGTH_EXCEEDED"
+
+
+class ModelNotAllowed(AIError):
+    """The model is not in the provider's list of allowed models."""
+
+    code = "MODEL_NOT_ALLOWED"
+    status = 403
+    contract_code = "FORBIDDEN"
+    contract_status = 403
+
+
+class ProviderNotConfigured(AIError):
+    """The provider has no key, or is not enabled."""
+
+    code = "PROVIDER_NOT_CONFIGURED"
+    status = 503
+
+
+class InvalidApiKey(AIError):
+    """The provider refused the API key."""
+
+    code = "INVALID_API_KEY"
+    status = 502
+
+
+class RateLimitExceeded(AIError):
+    """The provider's rate limit is used up."""
+
+    code = "RATE_LIMIT_EXCEEDED"
+    status = 429
+    retryable = True
+
+
+class QuotaExceeded(AIError):
+    """The provider's account has no credit left."""
+
+    code = "QUOTA_EXCEEDED"
+    status = 402
+
+
+class ProviderUnavailable(AIError):
+    """The provider does not answer, or answers with an error of its own."""
+
+    code = "PROVIDER_UNAVAILABLE"
+    status = 503
+    retryable = True
+
+
+class ProviderTimeout(AIError):
+    """The provider did not answer in time."""
+
+    code = "TIMEOUT"
+    status = 504
+    retryable = True
+
+
+class ContentFiltered(AIError):
+    """The provider's content filter stopped the call."""
+
+    code = "CONTENT_FILTERED"
+    status = 422
+
+
+class InvalidOutput(AIError):
+    """The model's answer does not have the shape that was asked for."""
+
+    code = "INVALID_OUTPUT"
+
+
+class BudgetExceeded(AIError):
+    """The budget does not cover the call."""
+
+    code = "BUDGET_EXCEEDED"
+    status = 402
+
+
+class UnpricedModel(AIError):
+    """The model has no known price, and a budget in USD applies to it."""
+
+    code = "UNPRICED_MODEL"
+    status = 402
+
+
+class CallInDoubt(AIError):
+    """The process died while this call was under way, so that it may have been paid already."""
+
+    code = "CALL_IN_DOUBT"
+    status = 409

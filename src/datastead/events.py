@@ -1,0 +1,66 @@
+"""Events: what happened, and who wants to know. `data` emits; `flows` subscribes.
+
+A filter runs inside the change's transaction before the write, and may replace the payload or stop the change by raising.
+An action subscriber runs inside the same transaction after the write, so that what it writes (a run of a flow) commits
+with the change, or not at all.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from uuid import uuid4
+
+from datastead.context import Context
+
+EventKind = Literal["filter", "action"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens to items, or in the server.
+
+    name: `<collection>.items.create` for user collections, `<collection without directus_>.create` for system ones.
+    scope: `items.create`, `items.update`, `items.delete`, `auth.login`, `server.start` …
+    payload: of a create the item; of an update what changed; of a delete the keys.
+    keys: primary keys; empty in a filter event of a create.
+    id: what a run's id is made of, so that an event that is delivered twice starts one run.
+    """
+
+    kind: EventKind
+    name: str
+    scope: str
+    collection: str | None = None
+    payload: Any = None
+    keys: tuple[Any, ...] = ()
+    id: str = field(default_factory=lambda: str(uuid4()))
+
+
+Filter = Callable[[Context, Event], Awaitable[Any]]
+Action = Callable[[Context, Sequence[Event]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Bus:
+    """Carries events from those who cause them to those who subscribe."""
+
+    _filters: list[Filter] = field(default_factory=list)
+    _actions: list[Action] = field(default_factory=list)
+
+    def on_filter(self, subscriber: Filter) -> None:
+        """`subscriber(ctx, event)` returns the payload to go on with, and may raise to stop the change."""
+        self._filters.append(subscriber)
+
+    def on_action(self, subscriber: Action) -> None:
+        """`subscriber(ctx, events)` runs in the change's transaction (`ctx.connection`), once for all its events."""
+        self._actions.append(subscriber)
+
+    async def filter(self, ctx: Context, event: Event) -> Any:
+        """The payload, after every filter has seen it."""
+        for subscriber in self._filters:
+            event = replace(event, payload=await subscriber(ctx, event))
+        return event.payload
+
+    async def action(self, ctx: Context, events: Sequence[Event]) -> None:
+        """Tells every subscriber what was done."""
+        for subscriber in self._actions:
+            await subscriber(ctx, events)

@@ -1,0 +1,265 @@
+"""What goes to a model and what comes back: one vocabulary for every provider.
+
+A module of its own, at the bottom, because providers (outside packages too), the call path, flows and the assistant all
+speak it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["user", "assistant", "tool"]
+Effort = Literal["minimal", "low", "medium", "high"]
+FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A model's reasoning, as it has to be sent back on the next turn.
+
+    opaque: the provider's own object (signature, encrypted content), sent back as it came.
+    """
+
+    text: str
+    opaque: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file beside the text: exactly one of `data`, `url` and `file_id` (the provider's own id) is set."""
+
+    media_type: str
+    data: bytes | None = None
+    url: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to call a tool. opaque: what the provider wants back with it (a thought signature)."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    opaque: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool call gave. content: text or JSON text."""
+
+    id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+Part = Text | Reasoning | Attachment | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. Tool results come in a message of role `tool`; the system prompt is `Call.system`."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+def user(text: str) -> Message:
+    """A user's message of plain text."""
+    return Message("user", (Text(text),))
+
+
+def assistant(text: str) -> Message:
+    """A model's message of plain text."""
+    return Message("assistant", (Text(text),))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A tool as the model sees it. input_schema: JSON schema of an object."""
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model call, as the provider mappings get it: checked, and complete.
+
+    model: the provider's own model id. max_tokens: output cap, tokens.
+    schema: JSON schema that the answer has to have. tool_choice: `auto`, `none`, `required` or a tool's name.
+    effort, budget_tokens: how much to reason; both None = the provider's default, unless `enable_reasoning`.
+    provider_options: merged into the request's JSON last, as they are.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    system: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[ToolDefinition, ...] = ()
+    tool_choice: str = "auto"
+    schema: Mapping[str, Any] | None = None
+    enable_reasoning: bool = False
+    effort: Effort | None = None
+    budget_tokens: int | None = None
+    stream: bool = False
+    provider_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a provider is reached. base_url: as the vendor's own SDK takes it, without a slash at its end."""
+
+    provider: str
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """An HTTP POST, ready to be sent. json: the body, still an object."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    json: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as billed, in disjoint parts whose sum is `total`.
+
+    input: not from a cache. cache_read, cache_write, cache_write_1h: prompt tokens read from and written to a cache.
+    output: all output, reasoning included; `reasoning` is the share of it, not a part of its own.
+    audio_input, audio_output: audio tokens, not counted in `input` and `output`.
+    raw: the provider's own usage object, as it came.
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    reasoning: int = 0
+    raw: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def input_total(self) -> int:
+        """All prompt tokens."""
+        return self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.audio_input
+
+    @property
+    def output_total(self) -> int:
+        """All output tokens."""
+        return self.output + self.audio_output
+
+    @property
+    def total(self) -> int:
+        """All tokens."""
+        return self.input_total + self.output_total
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The provider has begun to answer. model: as the provider names it."""
+
+    response_id: str | None = None
+    model: str | None = None
+    content: str = ""
+    type: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer."""
+
+    content: str
+    type: Literal["text"] = "text"
+
+    @property
+    def text(self) -> str:
+        return self.content
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's explanation of its reasoning."""
+
+    content: str
+    type: Literal["reasoning"] = "reasoning"
+
+    @property
+    def text(self) -> str:
+        return self.content
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDone:
+    """A reasoning part is complete, with what has to be sent back on the next turn."""
+
+    part: Reasoning
+    content: str = ""
+    type: Literal["reasoning-done"] = "reasoning-done"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call: the first of an id has its name; `arguments` is a piece of JSON text."""
+
+    id: str
+    name: str | None = None
+    arguments: str = ""
+    content: str = ""
+    type: Literal["tool-call-delta"] = "tool-call-delta"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDone:
+    """A tool call is complete."""
+
+    call: ToolCall
+    content: str = ""
+    type: Literal["tool-call"] = "tool-call"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """What the provider says was used, in all so far: a later report replaces an earlier one."""
+
+    usage: Usage
+    content: str = ""
+    type: Literal["usage"] = "usage"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete. A stream without it was cut."""
+
+    reason: FinishReason
+    raw_reason: str | None = None
+    content: str = ""
+    type: Literal["finished"] = "finished"
+
+
+StreamEvent = (
+    Started | TextDelta | ReasoningDelta | ReasoningDone | ToolCallDelta | ToolCallDone | UsageReport | Finished
+)

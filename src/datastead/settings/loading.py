@@ -1,0 +1,96 @@
+"""`load_settings`: the variables of all sources, checked together; every problem is named at once."""
+
+import difflib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from datastead.errors import InvalidSettings
+from datastead.settings.model import Settings
+from datastead.settings.problems import describe
+from datastead.settings.sources import Variable, collect
+
+log = logging.getLogger(__name__)
+
+KNOWN = {name.upper(): name for name in Settings.model_fields}
+FAMILIES = ("AI_", "DB_", "ADMIN_", "CORS_", "FLOWS_")
+"""In the environment a name is taken for a mistake only if it begins like ours; in our files any name is."""
+
+VENDOR_KEYS = {
+    "AI_OPENAI_API_KEY": ("AI_OPENAI_ENABLED", ("OPENAI_API_KEY",)),
+    "AI_ANTHROPIC_API_KEY": ("AI_ANTHROPIC_ENABLED", ("ANTHROPIC_API_KEY",)),
+    "AI_GOOGLE_API_KEY": ("AI_GOOGLE_ENABLED", ("GEMINI_API_KEY",)),
+}
+"""Which switch makes a vendor's own variable stand in for a key that is not set."""
+
+
+def load_settings(
+    env: Mapping[str, Any] | None = None, *, dotenv: Path | None = None, cwd: Path | None = None
+) -> Settings:
+    """The settings of this process, or of what is given in its place.
+
+    env: in place of the process's environment. dotenv: in place of `<cwd>/.env`, which need not exist.
+    Raises `InvalidSettings` with a line for each problem; none of them shows a value.
+    """
+    folder = (cwd or Path.cwd()).absolute()
+    found = collect(os.environ if env is None else env, dotenv, folder)
+    _warn_of_near_names(found)
+    given = {name: found[name] for name in KNOWN if name in found}
+    given |= _vendor_keys(found)
+    settings = _validated(given)
+    _check_database(given)
+    variables = {name: str(variable.value) for name, variable in found.items()}
+    return settings.loaded_from(folder, variables)
+
+
+def _validated(given: Mapping[str, Variable]) -> Settings:
+    try:
+        return Settings(**{KNOWN[name]: variable.value for name, variable in given.items()})
+    except ValidationError as error:
+        lines = [_line(given, problem) for problem in error.errors(include_url=False)]
+    raise InvalidSettings("\n".join(dict.fromkeys(lines)))
+
+
+def _line(given: Mapping[str, Variable], problem: Any) -> str:
+    field, *path = problem["loc"]
+    variable = given[str(field).upper()]
+    return f"{variable.shown}{describe(Settings.model_fields[str(field)], path, problem)}"
+
+
+def _vendor_keys(found: Mapping[str, Variable]) -> dict[str, Variable]:
+    """A key may be given under the vendor's name; it counts once the provider is enabled."""
+    return {
+        key: found[own]
+        for key, (enabled, names) in VENDOR_KEYS.items()
+        if key not in found and enabled in found
+        for own in names
+        if own in found
+    }
+
+
+def _check_database(given: Mapping[str, Variable]) -> None:
+    """PostgreSQL's variables without a word that PostgreSQL is meant would be left unused, in silence."""
+    if given.keys() & {"DATABASE_URL", "DB_CONNECTION_STRING", "DB_CLIENT"}:
+        return
+    for name in ("DB_HOST", "DB_DATABASE", "DB_USER"):
+        if name in given:
+            raise InvalidSettings(f"{given[name].shown} is set, and `DB_CLIENT` is not: add `DB_CLIENT=pg`.")
+
+
+def _warn_of_near_names(found: Mapping[str, Variable]) -> None:
+    for variable, near in _near_names(found):
+        log.warning("%s is not a variable of Datastead: did you mean `%s`?", variable.shown, near)
+
+
+def _near_names(found: Mapping[str, Variable]) -> Iterator[tuple[Variable, str]]:
+    for name, variable in sorted(found.items()):
+        ours = variable.source != "environment" or name.upper().startswith(FAMILIES)
+        if name in KNOWN or not ours:
+            continue
+        near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.75)
+        if near:
+            yield variable, near[0]

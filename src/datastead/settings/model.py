@@ -1,0 +1,197 @@
+"""`Settings`: every variable, with its type, its default and what it is for."""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+
+from datastead.settings.values import (
+    DATABASE_SCHEMES,
+    DatabaseUrl,
+    DbClient,
+    Duration,
+    Headers,
+    HttpUrl,
+    Names,
+    Objects,
+    Origins,
+    Price,
+    Size,
+)
+
+
+class CustomModel(BaseModel):
+    """A model of an OpenAI-compatible endpoint. context, output: tokens; cost: USD per million tokens."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+    id: str = Field(min_length=1)
+    name: str | None = None
+    context: int = Field(128_000, gt=0)
+    output: int = Field(16_000, gt=0)
+    attachment: bool = False
+    reasoning: bool = False
+    cost: dict[str, Price] | None = None
+    provider_options: dict[str, Any] = Field(default_factory=dict, alias="providerOptions")
+    api: Literal["chat-completions", "responses"] = "chat-completions"
+
+
+class CompatibleProvider(BaseModel):
+    """One more OpenAI-compatible endpoint, a provider by its name."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(min_length=1)
+    base_url: HttpUrl
+    api_key: SecretStr | None = None
+    headers: Headers = Field(default_factory=dict, repr=False)
+    models: list[CustomModel] = Field(default_factory=list)
+
+
+class Settings(BaseModel):
+    """Every variable, with its default. In the environment its name is in upper case.
+
+    Made directly, it has what it is given and nothing else; `load_settings` reads the environment and the files.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104  a server listens for all by default
+    port: int = Field(8055, ge=0, le=65535, description="Port to listen on; 0 = any free one.")
+    public_url: str | None = Field(None, description="The URL under which users reach the server.")
+    secret: SecretStr = Field(
+        default_factory=lambda: SecretStr(secrets.token_urlsafe(32)),
+        description="Signs access tokens. Made anew at each start when not set.",
+    )
+    access_token_ttl: Duration = Field(900.0, description="How long an access token is valid, such as `15m`.")
+    refresh_token_ttl: Duration = Field(604_800.0, description="How long a refresh token is valid, such as `7d`.")
+    admin_email: str = Field("admin@example.com", description="The first administrator's email.")
+    admin_password: SecretStr | None = Field(
+        None, description="The first administrator's password. Made, and shown once, when not set."
+    )
+    admin_token: SecretStr | None = Field(None, description="A static token for the first administrator.")
+
+    database_url: DatabaseUrl | None = Field(
+        None, description="`sqlite:///data.db` or `postgresql://user@host/name`. Goes before the `DB_*` variables."
+    )
+    db_client: DbClient = Field("sqlite3", description="Which database, without `DATABASE_URL`.")
+    db_filename: str = Field("data.db", description="The SQLite file.")
+    db_host: str | None = Field(None, description="PostgreSQL's host.")
+    db_port: int | None = Field(None, ge=1, le=65535, description="PostgreSQL's port.")
+    db_database: str | None = Field(None, description="The name of the PostgreSQL database.")
+    db_user: str | None = Field(None, description="PostgreSQL's user.")
+    db_password: SecretStr | None = Field(None, description="The password of that user.")
+    db_connection_string: DatabaseUrl | None = Field(
+        None, description="A URL like `DATABASE_URL`, which goes before it."
+    )
+
+    max_payload_size: Size = Field(1 << 20, description="The largest request body, such as `1mb`.")
+    query_limit_default: int = Field(100, ge=0, description="Items in a list when the query has no `limit`.")
+    query_limit_max: int = Field(-1, ge=-1, description="The largest `limit` allowed; -1 = no bound.")
+    max_relational_depth: int = Field(10, ge=1, description="How deep `fields`, `filter` and `sort` may reach.")
+    cors_enabled: bool = Field(False, description="Whether pages of other origins may call the API.")
+    cors_origin: Origins = Field(["*"], description="Which may: `true` for all, or a list by commas.")
+    cors_credentials: bool = Field(True, description="Whether they may send credentials.")
+
+    ai_enabled: bool = Field(True, description="Whether models can be called at all.")
+    ai_record_io: bool = Field(False, description="Whether the ledger keeps prompts and answers.")
+    ai_openai_enabled: bool = Field(False, description="Whether OpenAI's models can be called.")
+    ai_openai_api_key: SecretStr | None = Field(None, description="OpenAI's API key.")
+    ai_openai_base_url: HttpUrl | None = Field(None, description="Another endpoint in place of OpenAI's own.")
+    ai_openai_allowed_models: Names | None = Field(None, description="The models that may be called; unset = all.")
+    ai_anthropic_enabled: bool = Field(False, description="Whether Anthropic's models can be called.")
+    ai_anthropic_api_key: SecretStr | None = Field(None, description="Anthropic's API key.")
+    ai_anthropic_base_url: HttpUrl | None = Field(None, description="Another endpoint in place of Anthropic's own.")
+    ai_anthropic_allowed_models: Names | None = Field(None, description="The models that may be called; unset = all.")
+    ai_google_enabled: bool = Field(False, description="Whether Google's models can be called.")
+    ai_google_api_key: SecretStr | None = Field(None, description="The API key for Gemini.")
+    ai_google_base_url: HttpUrl | None = Field(None, description="Another endpoint in place of Google's own.")
+    ai_google_allowed_models: Names | None = Field(None, description="The models that may be called; unset = all.")
+    ai_openai_compatible_enabled: bool = Field(False, description="Whether the compatible endpoint can be called.")
+    ai_openai_compatible_name: str = Field("openai-compatible", description="The compatible endpoint's shown name.")
+    ai_openai_compatible_api_key: SecretStr | None = Field(None, description="The compatible endpoint's API key.")
+    ai_openai_compatible_base_url: HttpUrl | None = Field(None, description="The compatible endpoint's URL.")
+    ai_openai_compatible_headers: Headers = Field(
+        default_factory=dict, description='More headers: `json:{…}`, `json:[{"header", "value"}]` or `Name: value, …`.'
+    )
+    ai_openai_compatible_models: Annotated[list[CustomModel], Objects] = Field(
+        default_factory=list, description="The compatible endpoint's models: `json:[{id, name, context, output, …}]`."
+    )
+    ai_openai_compatible_providers: Annotated[list[CompatibleProvider], Objects] = Field(
+        default_factory=list, description="More such endpoints: `json:[{name, base_url, api_key, headers, models}]`."
+    )
+    ai_timeout_s: float = Field(600, gt=0, description="The longest that a model call may take, in seconds.")
+    ai_max_tokens_default: int = Field(4096, gt=0, description="Output cap under a hard budget, without `maxTokens`.")
+    ai_in_doubt: Literal["retry", "reject"] = Field(
+        "retry", description="What a flow does with a model call that was under way when its process died."
+    )
+
+    flows_max_depth: int = Field(10, ge=1, description="How many flows may trigger one another in a row.")
+    flows_env_allow_list: Names = Field(
+        default_factory=list, description="Which environment variables templates see as `$env`, by commas."
+    )
+    flows_concurrency: int = Field(16, ge=1, description="How many runs one process carries out at a time.")
+    flows_lease_s: float = Field(30, gt=0, description="How long a silent process keeps its runs, in seconds.")
+    import_ip_deny_list: Names = Field(
+        default_factory=list, description="More addresses that outgoing requests may not reach."
+    )
+    import_ip_allow_list: Names = Field(
+        default_factory=list, description="Private addresses that outgoing requests may reach after all."
+    )
+    extensions_path: str = Field("extensions", description="A folder whose `*.py` are loaded as extensions.")
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _variables: Mapping[str, str] = PrivateAttr(default_factory=lambda: os.environ)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Only what can hold no secret."""
+        yield from (("port", self.port), ("db_client", self.db_client))
+
+    @property
+    def database(self) -> str:
+        """The URL of the database, with a SQLite file's full path. It may hold a password."""
+        given = self.db_connection_string or self.database_url
+        return _resolved(given.get_secret_value() if given else self._url_of_parts(), self._folder)
+
+    @property
+    def extensions_folder(self) -> Path:
+        """The full path of `EXTENSIONS_PATH`."""
+        return self._folder / self.extensions_path
+
+    @property
+    def has_own_secret(self) -> bool:
+        """Whether `SECRET` was given, so that access tokens outlive a restart."""
+        return "secret" in self.model_fields_set
+
+    @property
+    def flow_variables(self) -> dict[str, str]:
+        """What templates see as `$env`: the variables of `FLOWS_ENV_ALLOW_LIST`, from the environment and `.env`."""
+        return {name: self._variables[name] for name in self.flows_env_allow_list if name in self._variables}
+
+    def loaded_from(self, folder: Path, variables: Mapping[str, str]) -> Self:
+        """The same settings, with relative paths from `folder` and `$env` from `variables`."""
+        loaded = self.model_copy()
+        loaded._folder, loaded._variables = folder, variables  # noqa: SLF001  our own class's
+        return loaded
+
+    def _url_of_parts(self) -> str:
+        if self.db_client == "sqlite3":
+            return f"sqlite:///{self.db_filename}"
+        user = quote(self.db_user or "", safe="")
+        password = f":{quote(self.db_password.get_secret_value(), safe='')}" if self.db_password else ""
+        host = f"[{self.db_host}]" if self.db_host and ":" in self.db_host else self.db_host or "localhost"
+        address = f"{host}:{self.db_port}" if self.db_port else host
+        return f"postgresql://{user}{password}{'@' if user else ''}{address}/{quote(self.db_database or '', safe='')}"
+
+
+def _resolved(url: str, folder: Path) -> str:
+    scheme, _, rest = url.partition("://")
+    kind = DATABASE_SCHEMES[scheme.partition("+")[0]]
+    if kind != "sqlite":
+        return f"{kind}://{rest}"
+    path, mark, options = rest.removeprefix("/").partition("?")
+    return "sqlite://" if path in {"", ":memory:"} else f"sqlite:///{folder / Path(path).expanduser()}{mark}{options}"
