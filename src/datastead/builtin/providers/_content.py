@@ -1,0 +1,103 @@
+"""Attachments and JSON schemas in the forms that wire formats share."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from datastead.errors import UnsupportedCapability
+from datastead.messages import Attachment
+
+PDF = "application/pdf"
+_TEXTUAL = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
+_COMBINATIONS = ("anyOf", "allOf", "oneOf")
+
+
+def base64(data: bytes) -> str:
+    """The bytes as base64 text."""
+    return b64encode(data).decode("ascii")
+
+
+def data_url(attachment: Attachment) -> str:
+    """The attachment as a URL: its own, or one that holds its bytes."""
+    if attachment.url is not None:
+        return attachment.url
+    return f"data:{attachment.media_type};base64,{base64(attachment.data or b'')}"
+
+
+def is_image(attachment: Attachment) -> bool:
+    return attachment.media_type.startswith("image/")
+
+
+def inline_text(attachment: Attachment) -> str | None:
+    """The text of a text file that came as bytes, under its name; None for everything else."""
+    textual = attachment.media_type.startswith("text/") or attachment.media_type in _TEXTUAL
+    if attachment.data is None or not textual:
+        return None
+    text = attachment.data.decode("utf-8", errors="replace")
+    return f"{attachment.filename}:\n{text}" if attachment.filename else text
+
+
+def unsupported(attachment: Attachment, where: str) -> UnsupportedCapability:
+    """The error for an attachment that the wire format has no place for."""
+    form = "bytes" if attachment.data is not None else "a URL" if attachment.url is not None else "a file id"
+    return UnsupportedCapability(
+        f"{where} takes no `{attachment.media_type}` as {form}.", media_type=attachment.media_type
+    )
+
+
+def merged(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's JSON without what is None, and with the caller's own options over it, objects within objects."""
+    kept = {key: value for key, value in body.items() if value is not None}
+    return {**kept, **{key: _over(kept.get(key), value) for key, value in options.items()}}
+
+
+def _over(below: Any, value: Any) -> Any:
+    return merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+
+
+def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with `additionalProperties: false` on every object that names its properties.
+
+    Constrained decoding wants that of all vendors but Google.
+    """
+    return {key: _closed(key, value) for key, value in schema.items()} | _closing(schema)
+
+
+def is_strict(schema: Mapping[str, Any]) -> bool:
+    """Whether OpenAI's strict mode can take the schema, once closed: objects at the root, every property required."""
+    return schema.get("type") == "object" and all(_all_required(each) for each in _walk(schema))
+
+
+def _closing(schema: Mapping[str, Any]) -> dict[str, Any]:
+    closable = isinstance(schema.get("properties"), Mapping) and "additionalProperties" not in schema
+    return {"additionalProperties": False} if closable else {}
+
+
+def _closed(key: str, value: Any) -> Any:
+    if key in {"properties", "$defs", "definitions"} and isinstance(value, Mapping):
+        return {name: closed(each) if isinstance(each, Mapping) else each for name, each in value.items()}
+    if key == "items" and isinstance(value, Mapping):
+        return closed(value)
+    if key in _COMBINATIONS and isinstance(value, list):
+        return [closed(each) if isinstance(each, Mapping) else each for each in value]
+    return value
+
+
+def _all_required(schema: Mapping[str, Any]) -> bool:
+    if schema.get("type") != "object":
+        return "properties" not in schema and "allOf" not in schema and "oneOf" not in schema
+    properties, required = schema.get("properties"), schema.get("required", [])
+    named = isinstance(properties, Mapping) and isinstance(required, list) and set(properties) == set(required)
+    return named and schema.get("additionalProperties", False) is False
+
+
+def _walk(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inner: list[Any] = [schema.get("items"), *_entries(schema, _COMBINATIONS)]
+    for key in ("properties", "$defs", "definitions"):
+        named = schema.get(key)
+        inner += named.values() if isinstance(named, Mapping) else []
+    return [schema, *(found for each in inner if isinstance(each, Mapping) for found in _walk(each))]
+
+
+def _entries(schema: Mapping[str, Any], keys: tuple[str, ...]) -> list[Any]:
+    return [each for key in keys if isinstance(schema.get(key), list) for each in schema[key]]

@@ -1,0 +1,68 @@
+"""What `openai` and `openai-compatible` share: both speak both of OpenAI's wire formats."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from datastead import Provider
+from datastead.builtin.providers import _chat_completions, _responses
+from datastead.builtin.providers._openai_errors import error_of
+from datastead.errors import AIError
+from datastead.messages import Call, Endpoint, StreamEvent, WireRequest
+
+if TYPE_CHECKING:
+    from datastead import ModelDefinition
+
+Api = Literal["responses", "chat-completions"]
+_OPENAI_REASONING = re.compile(r"(^|/)(o\d|gpt-5)")
+
+
+class OpenAIWire(Provider):
+    """Responses or Chat Completions, as the model's `api` says, else as the subclass does.
+
+    Answers are told apart by their shape.
+    """
+
+    name: str
+    default_api: Api
+
+    def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
+        headers = {"content-type": "application/json"}
+        if endpoint.api_key:
+            headers["authorization"] = f"Bearer {endpoint.api_key}"
+        path, body = self._path_and_body(model, call)
+        return WireRequest(f"{endpoint.base_url.rstrip('/')}{path}", {**headers, **endpoint.headers}, body)
+
+    def response(self, body: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        if "output" in body:
+            return _responses.events(body, self.name)
+        return _chat_completions.events(body, self.name)
+
+    def decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
+        chosen: Callable[[dict[str, Any]], Iterable[StreamEvent]] | None = None
+
+        def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
+            nonlocal chosen
+            if chosen is None:
+                wire = _responses if "type" in chunk else _chat_completions
+                chosen = wire.decoder(self.name)
+            return chosen(chunk)
+
+        return decode
+
+    def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
+        return error_of(self.name, status, headers, body)
+
+    def _path_and_body(self, model: "ModelDefinition", call: Call) -> tuple[str, dict[str, Any]]:
+        if self.api(model, call) == "responses":
+            return "/responses", _responses.request_body(model, call)
+        reasons = self.is_openai_reasoning(model, call)
+        return "/chat/completions", _chat_completions.request_body(call, openai_reasoning=reasons)
+
+    def api(self, model: "ModelDefinition", call: Call) -> Api:  # noqa: ARG002  a subclass looks at it
+        """The wire format for a call."""
+        return model.api or self.default_api
+
+    def is_openai_reasoning(self, model: "ModelDefinition", call: Call) -> bool:  # noqa: ARG002  a subclass looks at it
+        """Whether it is one of OpenAI's reasoning models. By name: those of other vendors take what these refuse."""
+        return bool(_OPENAI_REASONING.search(call.model))
