@@ -1,6 +1,6 @@
 """`Context`: one a unit of work (a request, a step of a run), passed in, never found. And `Actor`: who acts."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -53,6 +53,7 @@ class Services:
     ai: "AI"
     flows: "Flows"
     clock: Clock = system_clock
+    hash_password: Callable[[str], Awaitable[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

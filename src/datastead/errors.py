@@ -245,9 +245,7 @@ class AIError(DatasteadError):
     contract_status: ClassVar[int] = 503
     retryable: ClassVar[bool] = False
 
-    def __init__(
-        self, message: str | None = None, /, *, retry_after_s: float | None = None, **details: Any
-    ) -> None:
+    def __init__(self, message: str | None = None, /, *, retry_after_s: float | None = None, **details: Any) -> None:
         super().__init__(message, **details)
         self.retry_after_s = retry_after_s
 

@@ -1,4 +1,4 @@
-"""What can be added from outside: providers, operations, triggers, template filters; and the `Registry` that finds them.
+"""What can be added from outside (providers, operations, triggers, template filters), and the `Registry` that finds it.
 
 A decorator only wraps; nothing happens on import. The registry looks an extension up by name, and loads the one module
 that has it: `<package>.operations.ai_generate` for the operation `ai-generate`.
@@ -13,7 +13,7 @@ from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,17 +32,30 @@ ENTRY_POINT_GROUP = "datastead"
 
 
 class Options(BaseModel):
-    """What an extension can be told: one schema for validation, forms, docs and OpenAPI. Keys are the wire's (camelCase)."""
+    """What an extension can be told: one schema for validation, forms, docs and OpenAPI. Keys are the wire's."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
-O = TypeVar("O", bound=Options)
-E = TypeVar("E")
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class Extension(Protocol):
+    """What all kinds of extensions have."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str:
+        """The docstring of what was declared: users and models read it."""
+
+
+E = TypeVar("E", bound=Extension)
 
 
 @dataclass(frozen=True, slots=True)
-class OperationType(Generic[O]):
+class OperationType(Generic[OptionsT]):
     """A kind of operation in flows, such as `item-create`.
 
     run(ctx, options, chain): what it does; its return value (JSON) is the step's result; raising rejects.
@@ -52,8 +65,8 @@ class OperationType(Generic[O]):
     """
 
     name: str
-    options: type[O]
-    run: Callable[[Context, O, Chain], Awaitable[Any]]
+    options: type[OptionsT]
+    run: Callable[[Context, OptionsT, Chain], Awaitable[Any]]
     slow: bool = False
     atomic: bool = False
     at_most_once: bool = False
@@ -64,11 +77,11 @@ class OperationType(Generic[O]):
 
 
 def operation(
-    name: str, options: type[O], *, slow: bool = False, atomic: bool = False, at_most_once: bool = False
-) -> Callable[[Callable[[Context, O, Chain], Awaitable[Any]]], OperationType[O]]:
+    name: str, options: type[OptionsT], *, slow: bool = False, atomic: bool = False, at_most_once: bool = False
+) -> Callable[[Callable[[Context, OptionsT, Chain], Awaitable[Any]]], OperationType[OptionsT]]:
     """Declares an operation; the function's docstring is what users and models read."""
 
-    def wrap(run: Callable[[Context, O, Chain], Awaitable[Any]]) -> OperationType[O]:
+    def wrap(run: Callable[[Context, OptionsT, Chain], Awaitable[Any]]) -> OperationType[OptionsT]:
         return OperationType(name, options, run, slow=slow, atomic=atomic, at_most_once=at_most_once)
 
     return wrap
@@ -85,53 +98,53 @@ class TriggerRequest:
     body: Any
 
 
-class Trigger(Generic[O]):
+class Trigger(Generic[OptionsT]):
     """What starts a flow. A subclass overrides the one of `matches`, `next_at` and `accept` that it is about."""
 
-    def check(self, options: O) -> None:
+    def check(self, options: OptionsT) -> None:
         """Raises `InvalidFlow` where the options contradict themselves; runs when a flow is saved."""
 
-    def matches(self, options: O, event: "Event") -> bool:
+    def matches(self, options: OptionsT, event: "Event") -> bool:
         """Whether the event starts the flow."""
         return False
 
-    def next_at(self, options: O, after: datetime) -> datetime | None:
+    def next_at(self, options: OptionsT, after: datetime) -> datetime | None:
         """The next time after `after` (aware UTC) at which the flow starts by itself."""
         return None
 
-    async def accept(self, ctx: Context, options: O, request: TriggerRequest) -> Any:
+    async def accept(self, ctx: Context, options: OptionsT, request: TriggerRequest) -> Any:
         """`$trigger` for a run that an HTTP request starts; raises `Forbidden` where it may not."""
         raise Forbidden
 
-    def is_filter(self, options: O) -> bool:
+    def is_filter(self, options: OptionsT) -> bool:
         """Whether the flow runs inside the change, before the write, and may replace the payload."""
         return False
 
-    def is_blocking(self, options: O) -> bool:
+    def is_blocking(self, options: OptionsT) -> bool:
         """Whether the caller waits for the run's result."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerType(Generic[O]):
+class TriggerType(Generic[OptionsT]):
     """A kind of trigger, such as `event`."""
 
     name: str
-    options: type[O]
-    trigger: Trigger[O]
+    options: type[OptionsT]
+    trigger: Trigger[OptionsT]
 
     @property
     def description(self) -> str:
         return (type(self.trigger).__doc__ or "").strip()
 
 
-def trigger(name: str, options: type[O]) -> Callable[[type[Trigger[O]]], TriggerType[O]]:
+def trigger(name: str, options: type[OptionsT]) -> Callable[[type[Trigger[OptionsT]]], TriggerType[OptionsT]]:
     """Declares a trigger; the class's docstring is what users read."""
     return lambda cls: TriggerType(name, options, cls())
 
 
 class Provider:
-    """One wire format, as pure mappings: no I/O here. `ai/call.py` does the HTTP, once for all."""
+    """One wire format, as pure mappings: no I/OptionsT here. `ai/call.py` does the HTTP, once for all."""
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
         """The HTTP request for a call; `call.stream` says which kind."""
@@ -257,7 +270,9 @@ def _extensions_of(module: ModuleType) -> list[Any]:
 
 def _module_named(name: str) -> ModuleType | None:
     try:
-        found = name.isascii() and all(part.isidentifier() for part in name.split(".")) and importlib.util.find_spec(name)
+        found = (
+            name.isascii() and all(part.isidentifier() for part in name.split(".")) and importlib.util.find_spec(name)
+        )
     except ModuleNotFoundError:
         return None
     return importlib.import_module(name) if found else None

@@ -188,7 +188,7 @@ class Started:
     type: Literal["started"] = "started"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost three times as much, for each piece of a stream
 class TextDelta:
     """A piece of the answer."""
 
@@ -202,14 +202,11 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of the model's explanation of its reasoning."""
+    """A piece of the model's explanation of its reasoning. Its `content` is empty: it is no part of the answer."""
 
-    content: str
+    reasoning: str
+    content: str = ""
     type: Literal["reasoning"] = "reasoning"
-
-    @property
-    def text(self) -> str:
-        return self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """HTTP requests to addresses that come from outside: callers, rows and flows. Private addresses are refused.
 
-The guard looks at the address that is about to be dialled, so that no host name, redirect or second lookup gets past it.
+The guard looks at the address that is about to be dialled: no host name, redirect or second lookup gets past it.
 """
 
 import socket

@@ -1,0 +1,97 @@
+"""The composition root: settings in, an ASGI app out. Knows every part; known only by testing, cli and ASGI servers."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.cors import CORSMiddleware
+
+from datastead.ai.engine import AI
+from datastead.api.routes import install_routes
+from datastead.auth.tokens import Authenticator
+from datastead.auth.users import NewUser, ensure_admin
+from datastead.context import Clock, Services, system_clock
+from datastead.data.engine import Database
+from datastead.data.migrations import migrate
+from datastead.data.schema import Schemas
+from datastead.events import Bus
+from datastead.extensions import Registry
+from datastead.flows.service import Flows
+from datastead.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+SHORT_SECRET = 32  # characters
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own, which looks at the environment with every request."""
+
+
+def create_app(
+    settings: Settings | None = None, *, clock: Clock = system_clock, registry: Registry | None = None
+) -> FastAPI:
+    """The server. Nothing is opened before its lifespan begins.
+
+    `app.state.services` is there within the lifespan; `app.state.first_admin` is the administrator that a first start
+    has made, with the password if it was made up.
+    """
+    settings = settings or load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, clock=clock, registry=registry) as (services, first_admin):
+            app.state.services = services
+            app.state.authenticator = Authenticator(services)
+            app.state.first_admin = first_admin
+            yield
+
+    app = FastAPI(
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
+    )
+    install_routes(app)
+    if settings.cors_enabled:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origin,
+            allow_credentials=settings.cors_credentials,
+            allow_methods=["GET", "POST", "PATCH", "DELETE", "SEARCH"],
+            allow_headers=["Content-Type", "Authorization"],
+            expose_headers=["Content-Range"],
+            max_age=18_000,
+        )
+    return app
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, clock: Clock = system_clock, registry: Registry | None = None, dispatch: bool = True
+) -> AsyncIterator[tuple[Services, NewUser | None]]:
+    """What a process has one of, open; and the first administrator where this start has made one.
+
+    dispatch: whether runs of flows are carried out here; not by a command that ends at once.
+    """
+    secret = settings.secret.get_secret_value()
+    if len(secret) < SHORT_SECRET:
+        log.warning("`SECRET` has fewer than %s characters: tokens signed with it can be guessed.", SHORT_SECRET)
+    registry = registry or Registry.discover(settings.extensions_folder)
+    async with AsyncExitStack() as stack:
+        database = Database.open(settings.database)
+        stack.push_async_callback(database.close)
+        await database.start()
+        await migrate(database)
+        first_admin = await ensure_admin(database, settings)
+        bus, schemas = Bus(), Schemas(database)
+        ai = AI(settings, database=database, registry=registry, clock=clock)
+        flows = Flows(settings, registry, database, schemas, bus, clock)
+        services = Services(settings, registry, database, schemas, bus, ai, flows, clock)
+        await ai.start()
+        stack.push_async_callback(ai.close)
+        await flows.start(services, dispatch=dispatch)
+        stack.push_async_callback(flows.stop)
+        yield services, first_admin
