@@ -1,0 +1,60 @@
+"""What has to be done to a column so that it is as a changed field says: only what is asked for, and is different."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from datastead.data import ddl
+from datastead.data.columns import described, server_default, type_of
+from datastead.data.engine import Transaction
+from datastead.data.schema import Column, Field
+
+Step = Callable[[Transaction], None]
+SIZES = ("max_length", "numeric_precision", "numeric_scale")
+SIZED_TYPES = {"string", "hash", "decimal"}
+
+
+def column_changes(item: Field, kind: str, wanted: Mapping[str, Any], dialect: str) -> list[Step]:
+    """The steps. kind: the new type. wanted: the new `schema`, as far as it is given. Nothing for an alias."""
+    column = item.column
+    if column is None:
+        return []
+    table, name = item.collection, item.name
+    steps: list[Step] = []
+    options = _options(item, column, kind, wanted, dialect)
+    if options:
+        steps.append(partial(ddl.alter_column, table=table, column=name, **options))
+    if _differs(wanted, "is_unique", column.is_unique):
+        steps.append(partial(ddl.set_unique, table=table, column=name, unique=wanted["is_unique"]))
+    if _differs(wanted, "is_indexed", column.is_indexed):
+        steps.append(partial(ddl.set_indexed, table=table, column=name, indexed=wanted["is_indexed"]))
+    return steps
+
+
+def _differs(wanted: Mapping[str, Any], name: str, now: bool) -> bool:
+    return isinstance(wanted.get(name), bool) and wanted[name] is not now
+
+
+def _options(item: Field, column: Column, kind: str, wanted: Mapping[str, Any], dialect: str) -> dict[str, Any]:
+    """What Alembic is to change."""
+    options: dict[str, Any] = _new_type(item, column, kind, wanted, dialect)
+    if _differs(wanted, "is_nullable", column.is_nullable) and not column.is_primary_key:
+        options["nullable"] = wanted["is_nullable"]
+    if "default_value" in wanted and not column.has_auto_increment:
+        field = described(item.collection, item.name, kind, options["type_"]) if "type_" in options else item
+        options["server_default"] = server_default(field, wanted, dialect)
+    return options
+
+
+def _new_type(item: Field, column: Column, kind: str, wanted: Mapping[str, Any], dialect: str) -> dict[str, Any]:
+    now = {
+        "max_length": column.max_length,
+        "numeric_precision": column.numeric_precision,
+        "numeric_scale": column.numeric_scale,
+    }
+    asked = {name: wanted[name] for name in SIZES if wanted.get(name) is not None and wanted[name] != now[name]}
+    if kind == item.type and not (asked and kind in SIZED_TYPES):
+        return {}
+    new = type_of(kind, now | asked if kind == item.type else wanted, dialect)
+    words = new.compile(dialect=ddl.dialect_of(dialect))
+    return {"type_": new, "postgresql_using": f"{ddl.quoted(dialect, column.name)}::{words}"}

@@ -1,0 +1,376 @@
+"""Filters and search terms to SQL conditions. Pure: what is compared with stays a parameter."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from datastead.data.filters import FLAGS, LISTS, NEVER, QUANTIFIERS, RANGES, Condition, Group, Nested, Node
+from datastead.data.schema import Collection, Field, Relation, Schema
+from datastead.data.values import Encoder, encoder
+from datastead.errors import InvalidQuery, RequestError
+
+Column = sa.ColumnElement[Any]
+Clause = sa.ColumnElement[bool]
+
+TEXT_TYPES = {"string", "text", "csv"}
+UNCOMPARED_TYPES = {"json", "binary"}
+NUMBER_TYPES = {"integer", "bigInteger", "float", "decimal"}
+POSTGRESQL_TEXTS = {"character varying", "character", "text", "citext"}
+TEXT_OPERATORS = {
+    "_contains", "_ncontains", "_icontains", "_starts_with", "_nstarts_with", "_istarts_with", "_nistarts_with",
+    "_ends_with", "_nends_with", "_iends_with", "_niends_with",
+}  # fmt: skip
+MAX_JOINS = 40
+
+
+@dataclass
+class Source:
+    """A collection in the FROM of a SELECT, and what is joined to it through its many-to-one relations."""
+
+    schema: Schema
+    collection: Collection
+    table: sa.FromClause
+    dialect: str
+    max_depth: int
+    depth: int = 1
+    root: "Source | None" = None
+    joins: list[tuple[sa.FromClause, Clause]] = field(default_factory=list)
+    reached: dict[str, "Source"] = field(default_factory=dict)
+
+    @property
+    def joined(self) -> sa.FromClause:
+        """The FROM, when everything has been joined."""
+        found = self.table
+        for table, on in self.joins:
+            found = found.outerjoin(table, on)
+        return found
+
+    def join(self, name: str) -> "Source":
+        """What the field refers to."""
+        if name in self.reached:
+            return self.reached[name]
+        relation = self.schema.relation(self.collection.name, name)
+        if relation is None or relation.related is None or relation.related not in self.schema.collections:
+            raise _refused(f"`{name}` of `{self.collection.name}` does not refer to other items")
+        root = self.root or self
+        if self.depth >= self.max_depth:
+            raise _refused(f"`{name}` is reached over more than {self.max_depth} relations")
+        if len(root.joins) >= MAX_JOINS:
+            raise _refused(f"a query may follow {MAX_JOINS} relations")
+        other = self.schema.collection(relation.related)
+        table = other.table.alias(f"{root.table.name}_{len(root.joins) + 1}"[-60:])  # type: ignore[attr-defined]
+        joined = Source(self.schema, other, table, self.dialect, self.max_depth, self.depth + 1, root)
+        root.joins.append((table, table.c[self.key_of(relation)] == self.table.c[name]))
+        self.reached[name] = joined
+        return joined
+
+    def follow(self, path: Sequence[str]) -> "Source":
+        """The end of a path of many-to-one fields."""
+        found = self
+        for name in path:
+            found.collection.field(name)
+            found = found.join(name)
+        return found
+
+    def key_of(self, relation: Relation) -> str:
+        """The column that a relation refers to."""
+        key = relation.column.foreign_key if relation.column is not None else None
+        if key is not None and key.column:
+            return key.column
+        related = self.schema.collection(relation.related or "")
+        if related.primary is None:
+            raise _refused(f"`{related.name}` has no primary key")
+        return related.primary.name
+
+
+def conditions(source: Source, node: Node, encoders: list[Encoder]) -> Clause:
+    """The filter as SQL. encoders: grows by one for each of the filter's values, in their order (`p0`, `p1` …)."""
+    return _Conditions(encoders).of(source, node, None)
+
+
+class _Conditions:
+    def __init__(self, encoders: list[Encoder]) -> None:
+        self._encoders = encoders
+
+    def of(self, source: Source, node: Node, item: Field | None) -> Clause:
+        if isinstance(node, Group):
+            return self._group(source, node, item)
+        if isinstance(node, Nested):
+            return self._nested(source, node, item)
+        assert item is not None
+        return self._condition(source, node, item)
+
+    def _group(self, source: Source, node: Group, item: Field | None) -> Clause:
+        clauses = [self.of(source, entry, item) for entry in node.nodes]
+        if not clauses:
+            return sa.true()
+        return sa.and_(*clauses) if node.kind == "and" else sa.or_(*clauses)
+
+    def _nested(self, source: Source, node: Nested, item: Field | None) -> Clause:
+        if item is None:
+            return self._field(source, source.collection.field(node.name), node.node)
+        if item.is_alias:
+            return self._some(source, item, Nested(node.name, node.node))
+        return self.of(source.join(item.name), Nested(node.name, node.node), None)
+
+    def _field(self, source: Source, item: Field, node: Node) -> Clause:
+        if item.is_alias:
+            return self._some(source, item, node)
+        return self.of(source, node, item)
+
+    def _some(self, source: Source, item: Field, node: Node) -> Clause:
+        """A to-many field: whether some of its items, or none, are so."""
+        relation = source.schema.inverse(source.collection.name, item.name)
+        if relation is None:
+            raise _refused(f"`{item.name}` of `{source.collection.name}` holds nothing that can be filtered")
+        if isinstance(node, Condition) and node.operator in {"_null", "_empty"}:
+            return sa.not_(self._exists(source, relation, None))
+        if isinstance(node, Condition) and node.operator in {"_nnull", "_nempty"}:
+            return self._exists(source, relation, None)
+        if isinstance(node, Nested) and node.name in QUANTIFIERS:
+            found = self._exists(source, relation, node.node)
+            return sa.not_(found) if node.name == "_none" else found
+        return self._exists(source, relation, node)
+
+    def _exists(self, source: Source, relation: Relation, node: Node | None) -> Clause:
+        if source.depth >= source.max_depth:
+            raise _refused(f"`{relation.one_field}` is reached over more than {source.max_depth} relations")
+        other = source.schema.collection(relation.collection)
+        table = other.table.alias(f"some_{source.depth}_{len(self._encoders)}_{relation.one_field}"[:60])
+        inner = Source(source.schema, other, table, source.dialect, source.max_depth, source.depth + 1)
+        refers = table.c[relation.field] == source.table.c[source.key_of(relation)]
+        clause = sa.true() if node is None else self._inside(inner, node)
+        return (
+            sa.select(sa.literal_column("1"))
+            .select_from(inner.joined)
+            .where(refers, clause)
+            .correlate(source.table)
+            .exists()
+        )
+
+    def _inside(self, inner: Source, node: Node) -> Clause:
+        """Operators right on a to-many field are about the key of its items."""
+        primary = inner.collection.primary
+        if isinstance(node, Condition):
+            if primary is None:
+                raise _refused(f"`{inner.collection.name}` has no primary key")
+            return self._condition(inner, node, primary)
+        if isinstance(node, Group):
+            clauses = [self._inside(inner, entry) for entry in node.nodes]
+            return (sa.and_ if node.kind == "and" else sa.or_)(
+                sa.true() if node.kind == "and" else sa.false(), *clauses
+            )
+        return self.of(inner, node, None)
+
+    def _condition(self, source: Source, node: Condition, item: Field) -> Clause:
+        column = source.table.c[item.name]
+        operator = node.operator
+        if operator == NEVER:
+            return sa.false()
+        if operator in FLAGS:
+            return _flag(column, operator, is_text=item.type in TEXT_TYPES or item.is_concealed)
+        _check_operator(item, operator)
+        if operator in TEXT_OPERATORS:
+            return _text(_as_text(column, item, source.dialect), node, self._values(node, _needle), source.dialect)
+        values = self._values(node, _for_filter(item, source.dialect))
+        if operator in LISTS:
+            return _listed(column, operator, values)
+        if operator in RANGES:
+            low, high = values
+            between = column.between(low, high)
+            return between if operator == "_between" else sa.not_(between)
+        return _COMPARISONS[operator](column, values[0])
+
+    def _values(self, node: Condition, encode: Encoder) -> list[Column]:
+        first = len(self._encoders)
+        self._encoders.extend([encode] * node.arity)
+        return [sa.bindparam(f"p{number}") for number in range(first, first + node.arity)]
+
+
+_COMPARISONS: dict[str, Callable[[Column, Column], Clause]] = {
+    "_eq": lambda column, value: column == value,
+    "_neq": lambda column, value: column != value,
+    "_lt": lambda column, value: column < value,
+    "_lte": lambda column, value: column <= value,
+    "_gt": lambda column, value: column > value,
+    "_gte": lambda column, value: column >= value,
+}
+
+
+def _refused(reason: str) -> InvalidQuery:
+    return InvalidQuery(f"The query is not valid: {reason}.", reason=reason)
+
+
+def _check_operator(item: Field, operator: str) -> None:
+    is_refused = (
+        item.is_concealed
+        or item.type in UNCOMPARED_TYPES
+        or (operator in TEXT_OPERATORS and item.type not in TEXT_TYPES)
+        or (item.type == "boolean" and operator not in {"_eq", "_neq", *LISTS})
+    )
+    if is_refused:
+        raise _refused(
+            f"`{item.collection}.{item.name}` is of the type `{item.type}`, which has no operator `{operator}`"
+        )
+
+
+def _for_filter(item: Field, dialect: str) -> Encoder:
+    """As for a payload, but a value that does not fit is a fault of the query."""
+    encode = encoder(item, dialect, bounded=False)
+
+    def checked(value: Any) -> Any:
+        try:
+            return encode(value)
+        except RequestError as error:
+            raise InvalidQuery(
+                f"The filter is not valid: {error.message}", reason=error.message, field=item.name
+            ) from error
+
+    return checked
+
+
+def _needle(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    if "\0" in text:
+        raise _refused("a text holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _refused("a text is not valid Unicode") from None
+    return text
+
+
+def _flag(column: Column, operator: str, *, is_text: bool) -> Clause:
+    if operator == "_null" or (operator == "_empty" and not is_text):
+        return column.is_(None)
+    if operator == "_nnull" or not is_text:
+        return column.is_not(None)
+    if operator == "_empty":
+        return sa.or_(column.is_(None), column == sa.literal_column("''"))
+    return sa.and_(column.is_not(None), column != sa.literal_column("''"))
+
+
+def _listed(column: Column, operator: str, values: Sequence[Column]) -> Clause:
+    if not values:
+        return sa.false() if operator == "_in" else sa.true()
+    return column.in_(values) if operator == "_in" else column.not_in(values)
+
+
+def _as_text(column: Column, item: Field, dialect: str) -> Column:
+    """PostgreSQL has no LIKE for its own enumerations and the like."""
+    assert item.column is not None
+    if dialect == "sqlite" or item.column.data_type in POSTGRESQL_TEXTS:
+        return column
+    return sa.cast(column, sa.Text)
+
+
+class _TextOperator(NamedTuple):
+    place: str  # anywhere | start | end
+    folds: bool
+    negated: bool
+
+
+def _text_operator(operator: str) -> _TextOperator:
+    name = operator.removeprefix("_")
+    negated = name.startswith("n")
+    name = name.removeprefix("n")
+    folds = name.startswith("i")
+    name = name.removeprefix("i")
+    return _TextOperator({"contains": "anywhere", "starts_with": "start", "ends_with": "end"}[name], folds, negated)
+
+
+def _text(column: Column, node: Condition, values: Sequence[Column], dialect: str) -> Clause:
+    """Case counts unless the operator says otherwise, on every database."""
+    operator = _text_operator(node.operator)
+    found = _found(column, values[0], operator, dialect, beyond_ascii=node.folds)
+    return sa.not_(found) if operator.negated else found
+
+
+def _found(column: Column, value: Column, operator: _TextOperator, dialect: str, *, beyond_ascii: bool) -> Clause:
+    if operator.folds:
+        lower = sa.func.unicode_lower if beyond_ascii and dialect == "sqlite" else sa.func.lower
+        column, value = lower(column), lower(value)
+    if dialect == "sqlite":
+        position = sa.func.instr(column, value)
+        if operator.place == "anywhere":
+            return position > sa.literal_column("0")
+        if operator.place == "start":
+            return sa.func.substr(column, sa.literal_column("1"), sa.func.length(value)) == value
+        # a length of 0 would mean the whole text
+        return sa.or_(value == sa.literal_column("''"), sa.func.substr(column, -sa.func.length(value)) == value)
+    if operator.place == "anywhere":
+        return sa.func.strpos(column, value) > sa.literal_column("0")
+    if operator.place == "start":
+        return sa.func.starts_with(column, value)
+    return sa.func.right(column, sa.func.length(value)) == value
+
+
+class Search(NamedTuple):
+    """A search term, and what it can be read as besides text."""
+
+    shape: tuple[str, ...]
+    values: dict[str, Any]
+
+
+def search_of(term: str | None) -> Search:
+    """Parameters are `text`, `integer`, `float` and `uuid`."""
+    if term is None:
+        return Search((), {})
+    values: dict[str, Any] = {"s_text": term.lower()}
+    shape = ["text" if term.isascii() else "unicode"]
+    for name, read in (("integer", _integer), ("float", _float), ("uuid", _uuid)):
+        value = read(term.strip())
+        if value is not None:
+            values[f"s_{name}"] = value
+            shape.append(name)
+    return Search(tuple(shape), values)
+
+
+def matches(source: Source, shape: Sequence[str]) -> Clause:
+    """Whether some field of the item holds the term."""
+    clauses = [
+        clause
+        for item in source.collection.columns.values()
+        if not item.is_concealed and (clause := _matches(source, item, shape)) is not None
+    ]
+    return sa.or_(*clauses) if clauses else sa.false()
+
+
+def _matches(source: Source, item: Field, shape: Sequence[str]) -> Clause | None:
+    column = source.table.c[item.name]
+    if item.type in TEXT_TYPES:
+        operator = _TextOperator("anywhere", folds=True, negated=False)
+        text = _as_text(column, item, source.dialect)
+        return _found(text, sa.bindparam("s_text"), operator, source.dialect, beyond_ascii="unicode" in shape)
+    if item.type in NUMBER_TYPES:
+        kinds = ("integer",) if item.type in {"integer", "bigInteger"} else ("float",)
+        return column == sa.bindparam(f"s_{kinds[0]}") if kinds[0] in shape else None
+    if item.type == "uuid" and "uuid" in shape:
+        return column == sa.bindparam("s_uuid")
+    return None
+
+
+def _integer(term: str) -> int | None:
+    number = int(term) if len(term) < 20 and term.lstrip("-").isdecimal() and term.isascii() else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def _float(term: str) -> float | None:
+    from math import isfinite
+
+    try:
+        number = float(term) if term.isascii() and len(term) < 40 else None
+    except ValueError:
+        return None
+    return number if number is not None and isfinite(number) else None
+
+
+def _uuid(term: str) -> str | None:
+    from uuid import UUID
+
+    try:
+        return str(UUID(term)) if len(term) == 36 else None
+    except ValueError:
+        return None

@@ -1,0 +1,224 @@
+"""The filter language as a tree. Pure.
+
+A filter is split into its shape (fields and operators: hashable, so that its SQL is compiled once) and its values.
+"""
+
+import calendar
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from datastead.context import Actor
+from datastead.errors import InvalidQuery
+
+MAX_DEPTH = 32
+MAX_CONDITIONS = 500
+MAX_VALUES = 5000
+
+NEVER = "_never"
+"""Our own operator, for what can be true of no row."""
+
+SCALAR = {
+    "_eq", "_neq", "_lt", "_lte", "_gt", "_gte", "_contains", "_ncontains", "_icontains", "_starts_with",
+    "_nstarts_with", "_istarts_with", "_nistarts_with", "_ends_with", "_nends_with", "_iends_with", "_niends_with",
+}  # fmt: skip
+FOLDING = {"_icontains", "_istarts_with", "_nistarts_with", "_iends_with", "_niends_with"}
+LISTS = {"_in", "_nin"}
+RANGES = {"_between", "_nbetween"}
+FLAGS = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
+OPERATORS = SCALAR | LISTS | RANGES | set(FLAGS)
+QUANTIFIERS = {"_some", "_none"}
+GROUPS = {"_and": "and", "_or": "or"}
+
+_NOW = re.compile(r"\$NOW\(\s*([+-]?)\s*(\d{1,6})\s*([a-z]+?)s?\s*\)")
+_UNITS = {
+    "second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": timedelta(hours=1),
+    "day": timedelta(days=1), "week": timedelta(weeks=1),
+}  # fmt: skip
+_MONTHS = {"month": 1, "year": 12}
+
+
+class Condition(NamedTuple):
+    """An operator on the field around it. arity: how many values it takes. folds: whether letters beyond ASCII fold."""
+
+    operator: str
+    arity: int = 1
+    folds: bool = False
+
+
+class Nested(NamedTuple):
+    """A field, and what has to be true of it (or of what it refers to)."""
+
+    name: str
+    node: "Node"
+
+
+class Group(NamedTuple):
+    """kind: `and` or `or`."""
+
+    kind: str
+    nodes: "tuple[Node, ...]"
+
+
+Node = Condition | Nested | Group
+EVERYTHING = Group("and", ())
+
+
+class Filter(NamedTuple):
+    """A filter, taken apart. values: in the order in which the conditions stand in the tree."""
+
+    node: Node
+    values: list[Any]
+
+
+def parse_filter(raw: Mapping[str, Any] | None, actor: Actor, now: Callable[[], datetime]) -> Filter:
+    """Raises `InvalidQuery`. What `$NOW`, `$CURRENT_USER` and the like stand for is put in."""
+    if not raw:
+        return Filter(EVERYTHING, [])
+    parser = _Parser(actor, now)
+    return Filter(parser.mapping(raw, None, 0), parser.values)
+
+
+def padded(values: Sequence[Any]) -> list[Any]:
+    """The values, the last one again and again up to a power of two: so that lists have few shapes."""
+    if not values:
+        return []
+    size = 1 << (len(values) - 1).bit_length()
+    return [*values, *[values[-1]] * (size - len(values))]
+
+
+class _Parser:
+    def __init__(self, actor: Actor, now: Callable[[], datetime]) -> None:
+        self._actor = actor
+        self._now = now
+        self._conditions = 0
+        self.values: list[Any] = []
+
+    def mapping(self, raw: Any, field: str | None, depth: int) -> Node:
+        """field: the field that operators in it are about."""
+        if not isinstance(raw, Mapping):
+            raise _invalid("a filter has to be an object", raw)
+        if depth > MAX_DEPTH:
+            raise _invalid(f"a filter may be nested {MAX_DEPTH} deep")
+        nodes = tuple(self._entry(str(key), value, field, depth) for key, value in raw.items())
+        return nodes[0] if len(nodes) == 1 else Group("and", nodes)
+
+    def _entry(self, key: str, value: Any, field: str | None, depth: int) -> Node:
+        if key in GROUPS:
+            return Group(GROUPS[key], tuple(self.mapping(entry, field, depth + 1) for entry in _entries(key, value)))
+        if key in OPERATORS and field is not None:
+            return self._condition(key, value, field)
+        if isinstance(value, Mapping):
+            return Nested(key, self.mapping(value, field if key in QUANTIFIERS else key, depth + 1))
+        if key.startswith("_") and field is not None:
+            raise _invalid(f"`{field}` cannot be filtered with `{key}`: there is no such operator")
+        return Nested(key, self._condition("_eq", value, key))
+
+    def _condition(self, operator: str, value: Any, field: str) -> Condition:
+        self._conditions += 1
+        if self._conditions > MAX_CONDITIONS:
+            raise _invalid(f"a filter may have {MAX_CONDITIONS} conditions")
+        if operator in FLAGS:
+            return Condition(operator if _flag(operator, value, field) else FLAGS[operator], 0)
+        if operator in LISTS:
+            return self._list(operator, value, field)
+        if operator in RANGES:
+            return self._range(operator, value, field)
+        return self._scalar(operator, value, field)
+
+    def _scalar(self, operator: str, value: Any, field: str) -> Condition:
+        found = self._resolve(value)
+        if found is None:
+            if value is not None:
+                return Condition(NEVER, 0)  # nobody's `$CURRENT_USER` is not the null of a row
+            if operator in {"_eq", "_neq"}:
+                return Condition("_null" if operator == "_eq" else "_nnull", 0)
+        if found is None or isinstance(found, Mapping | list | tuple):
+            raise _invalid(f"`{operator}` of `{field}` needs one value", value)
+        self.values.append(found)
+        return Condition(operator, 1, operator in FOLDING and isinstance(found, str) and not found.isascii())
+
+    def _list(self, operator: str, value: Any, field: str) -> Condition:
+        values = [found for entry in _listed(value) for found in self._spread(entry)]
+        if any(found is None or isinstance(found, Mapping | list) for found in values):
+            raise _invalid(f"`{operator}` of `{field}` needs a list of values", value)
+        if len(self.values) + len(values) > MAX_VALUES:
+            raise _invalid(f"a filter may have {MAX_VALUES} values")
+        values = padded(values)
+        self.values.extend(values)
+        return Condition(operator, len(values))
+
+    def _range(self, operator: str, value: Any, field: str) -> Condition:
+        values = [self._resolve(entry) for entry in _listed(value)]
+        if len(values) != 2 or any(found is None or isinstance(found, Mapping | list) for found in values):
+            raise _invalid(f"`{operator}` of `{field}` needs two values", value)
+        self.values.extend(values)
+        return Condition(operator, 2)
+
+    def _spread(self, value: Any) -> Iterator[Any]:
+        """`$CURRENT_ROLES` is several values; one that stands for nothing is none."""
+        if value == "$CURRENT_ROLES":
+            yield from self._actor.roles
+            return
+        found = self._resolve(value)
+        if found is not None or value is None:
+            yield found
+
+    def _resolve(self, value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith("$"):
+            return value
+        if value == "$CURRENT_USER":
+            return self._actor.user
+        if value == "$CURRENT_ROLE":
+            return self._actor.role
+        if value.startswith("$NOW"):
+            return self._moment(value)
+        if value.startswith("$CURRENT_"):
+            raise _invalid(f"`{value}` is not supported in this version")
+        return value
+
+    def _moment(self, value: str) -> datetime:
+        if value == "$NOW":
+            return self._now()
+        match = _NOW.fullmatch(value)
+        if match is None or match[3] not in {*_UNITS, *_MONTHS}:
+            raise _invalid("this is not a moment such as `$NOW(-1 day)`", value)
+        count = int(match[2]) * (-1 if match[1] == "-" else 1)
+        try:
+            if match[3] in _MONTHS:
+                return _months_later(self._now(), count * _MONTHS[match[3]])
+            return self._now() + _UNITS[match[3]] * count
+        except (OverflowError, ValueError):
+            raise _invalid("this moment is out of range", value) from None
+
+
+def _months_later(moment: datetime, months: int) -> datetime:
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day)
+
+
+def _invalid(reason: str, value: Any = None) -> InvalidQuery:
+    shown = "" if value is None else f": `{str(value)[:100]}`"
+    return InvalidQuery(f"The filter is not valid: {reason}{shown}.", reason=f"{reason}{shown}")
+
+
+def _entries(key: str, value: Any) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
+        raise _invalid(f"`{key}` needs a list of filters", value)
+    return value
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _flag(operator: str, value: Any, field: str) -> bool:
+    known = {True: True, False: False, "true": True, "false": False, "1": True, "0": False, "": True}
+    try:
+        return known[value]
+    except (KeyError, TypeError):
+        raise _invalid(f"`{operator}` of `{field}` needs true or false", value) from None

@@ -1,0 +1,274 @@
+"""`Items`: the items of one collection, for one actor: read, create, update, delete."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from datastead.context import Context
+from datastead.data import payloads
+from datastead.data.engine import Transaction
+from datastead.data.permissions import require, restrict
+from datastead.data.query import Query
+from datastead.data.reading import Reader
+from datastead.data.schema import Collection, Schema
+from datastead.data.violations import violation_of
+from datastead.data.writing import Writer
+from datastead.errors import (
+    Forbidden,
+    InvalidPayload,
+    InvalidQuery,
+    RequestError,
+    ServiceUnavailable,
+    UnprocessableContent,
+)
+from datastead.events import Event, EventKind
+
+T = TypeVar("T")
+Key = Any
+Item = dict[str, Any]
+
+EVERY_ITEM = Query(limit=-1)
+
+
+class _Target(NamedTuple):
+    """The collection, in the schema of this moment."""
+
+    schema: Schema
+    collection: Collection
+
+    @property
+    def primary(self) -> str:
+        """The key's name. Raises `UnprocessableContent` for a table without one."""
+        if self.collection.primary is None:
+            reason = f"The table `{self.collection.name}` has no primary key of one column: it can only be read"
+            raise UnprocessableContent(f"{reason}.", reason=reason)
+        return self.collection.primary.name
+
+
+class Items:
+    """The items of a collection. Inside a transaction (`ctx.connection`) it takes part in that."""
+
+    def __init__(self, ctx: Context, collection: str) -> None:
+        self._ctx = ctx
+        self._name = collection
+
+    async def read(self, query: Query | None = None) -> list[Item]:
+        """The items that the query asks for. Raises `Forbidden` and `InvalidQuery`."""
+        return await self._reading(query or Query(), lambda reader, restricted: reader.read(restricted))
+
+    async def read_one(self, key: Key, query: Query | None = None) -> Item:
+        """One item. Raises `Forbidden` where there is none."""
+        found = await self.read_many([key], query)
+        if not found:
+            raise Forbidden
+        return found[0]
+
+    async def read_many(self, keys: Sequence[Key], query: Query | None = None) -> list[Item]:
+        """The items with these keys, in their order unless the query sorts. Raises `Forbidden` for what is no key."""
+        return await self._reading(query or EVERY_ITEM, lambda reader, restricted: reader.read_keys(keys, restricted))
+
+    async def meta(self, query: Query) -> dict[str, int]:
+        """`total_count` (of the collection) and `filter_count` (of the query), as far as `query.meta` asks for them."""
+        return await self._reading(query, lambda reader, restricted: reader.meta(restricted))
+
+    async def read_singleton(self, query: Query | None = None) -> Item:
+        """The only item of a singleton; without one, the fields' defaults."""
+        found = await self.read(replace(query or Query(), limit=1))
+        if found:
+            return found[0]
+        return Reader(self._ctx, *await self._open()).defaults(query or Query())
+
+    async def write_singleton(self, payload: Mapping[str, Any], *, emit: bool = True) -> Key:
+        """Changes the only item of a singleton, or creates it; its key."""
+        async with self._ctx.transaction() as ctx:
+            items = Items(ctx, self._name)
+            keys = await items.keys(Query(limit=1))
+            if not keys:
+                return await items.create(payload, emit=emit)
+            await items.update(keys[0], payload, emit=emit)
+            return keys[0]
+
+    async def keys(self, query: Query) -> list[Key]:
+        """The keys of the items that the query asks for."""
+        primary = (await self._open()).primary
+        return [item[primary] for item in await self.read(replace(query, fields=(primary,)))]
+
+    async def create(self, payload: Mapping[str, Any], *, emit: bool = True) -> Key:
+        """Creates an item; its key."""
+        return (await self.create_many([payload], emit=emit))[0]
+
+    async def create_many(self, new: Sequence[Mapping[str, Any]], *, emit: bool = True) -> list[Key]:
+        """Creates items, all or none; their keys. Raises typed errors that name field and value."""
+        target = await self._open()
+        require(self._ctx.actor, "create", target.collection)
+        assert target.primary
+        checked = [payloads.checked(*target, payload) for payload in _listed(new)]
+        if not checked:
+            return []
+        async with self._ctx.transaction() as ctx:
+            database = ctx.services.database
+            filled = [await self._filled(ctx, target, payload, emit=emit) for payload in checked]
+            rows = [payloads.row_of(*target, payload, "create", database.dialect) for payload in filled]
+            keys = await self._run(ctx, Writer(database, *target).insert(rows))
+            if emit:
+                shown = [payloads.shown(target.collection, payload) for payload in filled]
+                pairs = zip(shown, keys, strict=True)
+                events = [self._event("action", "create", payload, (key,)) for payload, key in pairs]
+                await ctx.services.bus.action(ctx, events)
+        return keys
+
+    async def update(self, key: Key, payload: Mapping[str, Any], *, emit: bool = True) -> Key | None:
+        """Changes an item; its key, or None where there is none."""
+        return next(iter(await self.update_many([key], payload, emit=emit)), None)
+
+    async def update_many(self, keys: Sequence[Key], payload: Mapping[str, Any], *, emit: bool = True) -> list[Key]:
+        """Changes items alike, all or none; the keys of those that exist."""
+        target = await self._open()
+        require(self._ctx.actor, "update", target.collection)
+        encoded = Reader(self._ctx, *target).encode_keys(keys)
+        checked = payloads.checked(*target, payload)
+        if not encoded or not checked:
+            return await self._existing(target, keys)
+        if target.primary in checked and len(encoded) > 1:
+            reason = f"Several items of `{self._name}` cannot be given one key"
+            raise InvalidPayload(f"{reason}.", reason=reason, collection=self._name, field=target.primary)
+        async with self._ctx.transaction() as ctx:
+            database = ctx.services.database
+            filled = await self._filled(ctx, target, checked, tuple(keys), emit=emit)
+            row = payloads.row_of(*target, filled, "update", database.dialect)
+            changed = await self._run(ctx, Writer(database, *target).update(row, encoded))
+            if emit and changed:
+                event = self._event("action", "update", payloads.shown(target.collection, filled), tuple(changed))
+                await ctx.services.bus.action(ctx, [event])
+        return changed
+
+    async def _existing(self, target: _Target, keys: Sequence[Key]) -> list[Key]:
+        """Those of the keys that there is an item for."""
+        return [item[target.primary] for item in await self.read_many(keys, Query(fields=(target.primary,)))]
+
+    async def update_by_query(self, query: Query, payload: Mapping[str, Any], *, emit: bool = True) -> list[Key]:
+        """Changes the items that the query asks for; their keys. Without a `limit` that is all of them."""
+        async with self._ctx.transaction() as ctx:
+            items = Items(ctx, self._name)
+            return await items.update_many(await items.keys(_unbounded(query)), payload, emit=emit)
+
+    async def update_batch(self, changes: Sequence[Mapping[str, Any]], *, emit: bool = True) -> list[Key]:
+        """Changes items, each as its own payload says, which holds its key; all or none."""
+        primary = (await self._open()).primary
+        listed = _listed(changes)
+        if any(not isinstance(payload, Mapping) or payload.get(primary) is None for payload in listed):
+            reason = f"Each item needs its key `{primary}`"
+            raise InvalidPayload(f"{reason}.", reason=reason, collection=self._name, field=primary)
+        changed: list[Key] = []
+        async with self._ctx.transaction() as ctx:
+            items = Items(ctx, self._name)
+            for payload in listed:
+                rest = {name: value for name, value in payload.items() if name != primary}
+                changed += await items.update_many([payload[primary]], rest, emit=emit)
+        return changed
+
+    async def delete(self, key: Key, *, emit: bool = True) -> Key | None:
+        """Deletes an item; its key, or None where there is none."""
+        return next(iter(await self.delete_many([key], emit=emit)), None)
+
+    async def delete_many(self, keys: Sequence[Key], *, emit: bool = True) -> list[Key]:
+        """Deletes items, all or none; the keys of those that existed."""
+        target = await self._open()
+        require(self._ctx.actor, "delete", target.collection)
+        encoded = Reader(self._ctx, *target).encode_keys(keys)
+        if not encoded:
+            return []
+        async with self._ctx.transaction() as ctx:
+            if emit:
+                await ctx.services.bus.filter(ctx, self._event("filter", "delete", list(keys), tuple(keys)))
+            deleted = await self._run(ctx, Writer(ctx.services.database, *target).delete(encoded))
+            if emit and deleted:
+                event = self._event("action", "delete", list(deleted), tuple(deleted))
+                await ctx.services.bus.action(ctx, [event])
+        return deleted
+
+    async def delete_by_query(self, query: Query, *, emit: bool = True) -> list[Key]:
+        """Deletes the items that the query asks for; their keys. Without a `limit` that is all of them."""
+        async with self._ctx.transaction() as ctx:
+            items = Items(ctx, self._name)
+            return await items.delete_many(await items.keys(_unbounded(query)), emit=emit)
+
+    async def _open(self) -> _Target:
+        schema = await self._ctx.services.schemas.get()
+        collection = schema.collection(self._name)
+        if not collection.has_table:
+            raise Forbidden(f"The collection `{self._name}` is a folder: it has no items.")
+        return _Target(schema, collection)
+
+    async def _reading(self, query: Query, read: Callable[[Reader, Query], Awaitable[T]]) -> T:
+        """Reads, and once more where the schema has changed meanwhile."""
+        target = await self._open()
+        restricted = restrict(self._ctx.actor, "read", target.collection, query)
+        try:
+            return await read(Reader(self._ctx, *target), restricted)
+        except sa.exc.DBAPIError as error:
+            if not self._is_stale(error):
+                raise _query_error(error) from error
+        try:
+            return await read(Reader(self._ctx, *await self._open()), restricted)
+        except sa.exc.DBAPIError as error:
+            raise _query_error(error) from error
+
+    def _is_stale(self, error: sa.exc.DBAPIError) -> bool:
+        if self._ctx.connection is not None or violation_of(error).kind != "stale":
+            return False
+        self._ctx.services.schemas.forget()
+        return True
+
+    async def _filled(
+        self, ctx: Context, target: _Target, payload: dict[str, Any], keys: tuple[Key, ...] | None = None, *, emit: bool
+    ) -> dict[str, Any]:
+        """The payload as it will be written: after the filters, with what fills itself in, and hashed.
+
+        keys: of the items that are changed; None for a new one.
+        """
+        verb: payloads.Verb = "create" if keys is None else "update"
+        if emit:
+            filtered = await ctx.services.bus.filter(ctx, self._event("filter", verb, payload, keys or ()))
+            payload = payload if filtered is payload else payloads.checked(*target, filtered)
+        return await payloads.hashed(
+            ctx, target.collection, payloads.with_specials(target.collection, payload, verb, ctx)
+        )
+
+    async def _run(self, ctx: Context, work: Callable[[Transaction], T]) -> T:
+        assert ctx.connection is not None
+        try:
+            return await ctx.connection.run(work)
+        except sa.exc.DBAPIError as error:
+            if violation_of(error).kind == "stale":
+                ctx.services.schemas.forget()
+                raise ServiceUnavailable("The schema has just been changed: try again.") from error
+            raise
+
+    def _event(self, kind: EventKind, verb: str, payload: Any, keys: tuple[Key, ...]) -> Event:
+        scope = f"items.{verb}"
+        system = self._name.removeprefix("directus_")
+        name = f"{system}.{verb}" if system != self._name else f"{self._name}.{scope}"
+        return Event(kind, name, scope, self._name, payload, keys)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
+        raise InvalidPayload("A list of items is needed.")
+    return value
+
+
+def _unbounded(query: Query) -> Query:
+    return replace(query, limit=-1) if query.limit is None else query
+
+
+def _query_error(error: sa.exc.DBAPIError) -> RequestError | ServiceUnavailable | sa.exc.DBAPIError:
+    """A read that the database refuses was asked with a value that does not fit; the rest is not the caller's fault."""
+    kind = violation_of(error).kind
+    if kind in {"wrong_type", "out_of_range", "too_long"}:
+        return InvalidQuery("The query compares a field with a value that does not fit its type.")
+    if kind == "stale":
+        return ServiceUnavailable("The schema has just been changed: try again.")
+    return ServiceUnavailable("The database is busy: try again.") if kind == "busy" else error

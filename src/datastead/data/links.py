@@ -1,0 +1,88 @@
+"""`Link`: one connection to the database, used by one thread at a time; `Driver`: how a dialect opens and compiles.
+
+`sqlite.py` and `postgresql.py` are the two that there are. Everything above them is the same for both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine.default import DefaultDialect
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """SQL as the driver takes it, made once per shape of statement.
+
+    names: the order of the parameters. values: those that the statement itself holds.
+    """
+
+    sql: str
+    names: tuple[str, ...]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def arrange(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """The values in the driver's order."""
+        if not self.values:
+            return [parameters[name] for name in self.names]
+        return [parameters[name] if name in parameters else self.values[name] for name in self.names]
+
+
+class Link(Protocol):
+    """An open connection. Statements outside `begin` … `commit` stand alone."""
+
+    @property
+    def connection(self) -> sa.Connection:
+        """SQLAlchemy's view of the same connection. It must not be committed through that."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the server has gone, so that a new link is needed."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def begin(self, *, write: bool) -> None: ...
+
+    def control(self, sql: str) -> None:
+        """COMMIT, ROLLBACK, SAVEPOINT and the like."""
+
+    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Rows as the driver gives them. Errors are SQLAlchemy's (`sa.exc.DBAPIError`), as those of `connection`."""
+
+    def begin_alteration(self) -> None:
+        """Begins a transaction in which tables may be rebuilt."""
+
+    def end_alteration(self, *, commit: bool) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Driver(Protocol):
+    """What differs between databases."""
+
+    name: ClassVar[str]
+    readers: ClassVar[int]
+    writers: ClassVar[int]
+
+    @property
+    def dialect(self) -> DefaultDialect: ...
+
+    def connect(self, *, write: bool) -> Link: ...
+
+    def timestamp(self, moment: datetime) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+def prepare(dialect: DefaultDialect, statement: sa.ClauseElement, columns: Sequence[str] | None) -> Prepared:
+    """Compiles for the dialect. columns: of an INSERT or UPDATE without values, those that will be given."""
+    compiled = statement.compile(
+        dialect=dialect, column_keys=list(columns) if columns else None, compile_kwargs={"render_postcompile": True}
+    )
+    assert isinstance(compiled, sa.Compiled)
+    names = tuple(getattr(compiled, "positiontup", None) or ())
+    values = {name: value for name, value in compiled.params.items() if value is not None}
+    return Prepared(compiled.string, names, values)

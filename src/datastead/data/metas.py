@@ -1,0 +1,89 @@
+"""The rows of `directus_collections`, `directus_fields` and `directus_relations`, written in a change of the schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from datastead.data import system
+from datastead.data.engine import Database, Transaction
+from datastead.data.payloads import row_of
+from datastead.data.schema import Schema
+from datastead.data.writing import Writer
+
+# where there has to be a value, null stands for the default
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "directus_collections": {
+        "hidden": False, "singleton": False, "archive_app_filter": True, "collapse": "open", "versioning": False,
+    },
+    "directus_fields": {"readonly": False, "hidden": False, "required": False, "searchable": True},
+    "directus_relations": {"one_deselect_action": "nullify"},
+}  # fmt: skip
+IDENTITIES = {"id", "collection", "field", "many_collection", "many_field"}
+
+
+class Metas:
+    """Writes what is said of collections, fields and relations."""
+
+    def __init__(self, database: Database, schema: Schema) -> None:
+        self._database = database
+        self._schema = schema
+
+    def insert(self, transaction: Transaction, table: str, row: Mapping[str, Any]) -> None:
+        """Adds a row. What this database's version of the table has no column for is left out."""
+        collection = self._schema.collection(table)
+        kept = {
+            name: value
+            for name, value in row.items()
+            if name in collection.columns and name != "id" and not (value is None and name in DEFAULTS[table])
+        }
+        prepared = row_of(self._schema, collection, kept, "create", self._database.dialect)
+        Writer(self._database, self._schema, collection).insert([prepared])(transaction)
+
+    def upsert(
+        self, transaction: Transaction, table: str, identity: Mapping[str, Any], changes: Mapping[str, Any]
+    ) -> None:
+        """Changes the row, or adds it."""
+        collection = self._schema.collection(table)
+        primary = collection.primary
+        assert primary is not None
+        condition = sa.and_(*(sa.column(name) == value for name, value in identity.items()))
+        key: sa.ColumnElement[Any] = collection.table.c[primary.name]
+        statement = sa.select(key).where(condition)
+        keys = list(transaction.execute(statement).scalars())
+        if not keys:
+            self.insert(transaction, table, {**changes, **identity})
+            return
+        wanted = {
+            name: DEFAULTS[table].get(name) if value is None else value
+            for name, value in changes.items()
+            if name in collection.columns and name not in IDENTITIES
+        }
+        if wanted:
+            row = row_of(self._schema, collection, wanted, "update", self._database.dialect)
+            Writer(self._database, self._schema, collection).update(row, keys)(transaction)
+
+
+def forget_collection(transaction: Transaction, name: str) -> None:
+    """What is said of a collection, its fields and its relations."""
+    relations = system.relations
+    transaction.execute(sa.delete(system.collections).where(system.collections.c.collection == name))
+    transaction.execute(sa.delete(system.fields).where(system.fields.c.collection == name))
+    either = sa.or_(relations.c.many_collection == name, relations.c.one_collection == name)
+    transaction.execute(sa.delete(relations).where(either))
+
+
+def forget_field(transaction: Transaction, collection: str, field: str) -> None:
+    """What is said of a field, and of the relation that it is part of."""
+    fields, relations = system.fields, system.relations
+    transaction.execute(sa.delete(fields).where(fields.c.collection == collection, fields.c.field == field))
+    forget_relation(transaction, collection, field)
+    alias = sa.and_(relations.c.one_collection == collection, relations.c.one_field == field)
+    transaction.execute(sa.update(relations).where(alias).values(one_field=None))
+
+
+def forget_relation(transaction: Transaction, collection: str, field: str) -> None:
+    """What is said of a relation."""
+    relations = system.relations
+    here = sa.and_(relations.c.many_collection == collection, relations.c.many_field == field)
+    transaction.execute(sa.delete(relations).where(here))

@@ -1,0 +1,39 @@
+"""Migrations: numbered modules, each applied once, in the order of their names.
+
+A module has `upgrade(transaction)`. It creates what is missing, and never changes a `directus_*` table that we did
+not create.
+"""
+
+import importlib
+import pkgutil
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from datastead.data import system
+from datastead.data.engine import Database, Transaction
+
+PG_LOCK = 7_261_845_103  # any number, as long as every version of this program takes the same
+
+
+async def migrate(database: Database) -> list[str]:
+    """Applies what has not been, in one transaction; the names of what was. Safe in several processes at once."""
+    return await database.alter(_migrate)
+
+
+def names() -> list[str]:
+    """Every migration that this version knows."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith("m"))
+
+
+def _migrate(transaction: Transaction) -> list[str]:
+    if transaction.dialect == "postgresql":
+        transaction.execute(sa.select(sa.func.pg_advisory_xact_lock(PG_LOCK)))
+    table = system.migrations
+    table.create(transaction.connection, checkfirst=True)
+    applied = set(transaction.execute(sa.select(table.c.name)).scalars())
+    missing = [name for name in names() if name not in applied]
+    for name in missing:
+        importlib.import_module(f"{__name__}.{name}").upgrade(transaction)
+        transaction.execute(sa.insert(table), {"name": name, "applied_at": datetime.now(UTC)})
+    return missing

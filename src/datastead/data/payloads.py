@@ -1,0 +1,155 @@
+"""What a caller wants to write, as a row: unknown fields refused, special fields filled in, every value checked."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from datastead.context import Context
+from datastead.data.schema import Collection, Field, Schema
+from datastead.data.values import Encoder, encoder
+from datastead.data.wire import CONCEALED
+from datastead.errors import FailedValidation, InvalidPayload, NotNullViolation, ServiceUnavailable
+
+Verb = Literal["create", "update"]
+NAMES_SHOWN = 50
+
+
+def checked(schema: Schema, collection: Collection, payload: Any) -> dict[str, Any]:
+    """A copy of the payload. Raises `InvalidPayload` on what is not an object, and on fields that do not exist."""
+    if not isinstance(payload, Mapping):
+        reason = f"An item of `{collection.name}` has to be an object"
+        raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name)
+    return {name: value for name, value in payload.items() if _is_stored(schema, collection, name)}
+
+
+def _is_stored(schema: Schema, collection: Collection, name: Any) -> bool:
+    item = collection.fields.get(name) if isinstance(name, str) else None
+    if item is None:
+        known = ", ".join(f"`{field}`" for field in list(collection.fields)[:NAMES_SHOWN])
+        reason = f"`{str(name)[:100]}` is not a field of `{collection.name}`, whose fields are {known}"
+        raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name, field=str(name)[:100])
+    if item.column is None:
+        if schema.inverse(collection.name, item.name) is not None:
+            _refuse(item, "belongs to the items that refer here, and is changed in these")
+        return False
+    if item.column.is_generated:
+        _refuse(item, "is worked out by the database")
+    return True
+
+
+def _refuse(item: Field, why: str) -> None:
+    reason = f"`{item.name}` of `{item.collection}` {why}"
+    raise InvalidPayload(f"{reason}.", reason=reason, collection=item.collection, field=item.name)
+
+
+async def hashed(ctx: Context, collection: Collection, payload: dict[str, Any]) -> dict[str, Any]:
+    """With the values of `hash` fields hashed. The mask that is shown for a concealed value leaves it as it is."""
+    kept = {
+        name: value
+        for name, value in payload.items()
+        if not (value == CONCEALED and collection.fields[name].is_concealed)
+    }
+    for name, value in kept.items():
+        if "hash" in collection.fields[name].special and isinstance(value, str) and value:
+            if ctx.services.hash_password is None:
+                raise ServiceUnavailable(f"`{name}` of `{collection.name}` cannot be hashed here.")
+            kept[name] = await ctx.services.hash_password(value)
+    return kept
+
+
+def with_specials(collection: Collection, payload: dict[str, Any], verb: Verb, ctx: Context) -> dict[str, Any]:
+    """With the fields that fill themselves in: dates, users, and keys that are UUIDs."""
+    filled = dict(payload)
+    for item in _specials(collection):
+        value = _special(item, verb, ctx)
+        if value is None:
+            continue
+        if "uuid" in item.special and filled.get(item.name):
+            continue
+        filled[item.name] = value
+    return filled
+
+
+def _specials(collection: Collection) -> list[Field]:
+    return [item for item in collection.columns.values() if item.special]
+
+
+def _special(item: Field, verb: Verb, ctx: Context) -> Any:
+    created = verb == "create"
+    now: datetime = ctx.now()
+    if "uuid" in item.special and created and _makes_uuids(item):
+        return str(uuid4())
+    if ("date-created" in item.special and created) or ("date-updated" in item.special and not created):
+        return _wire(now)
+    if ("user-created" in item.special and created) or ("user-updated" in item.special and not created):
+        return ctx.actor.user
+    if ("role-created" in item.special and created) or ("role-updated" in item.special and not created):
+        return ctx.actor.role
+    return None
+
+
+def _makes_uuids(item: Field) -> bool:
+    return item.column is not None and not item.column.foreign_key and "m2o" not in item.special
+
+
+def _wire(moment: datetime) -> str:
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def row_of(
+    schema: Schema, collection: Collection, payload: Mapping[str, Any], verb: Verb, dialect: str
+) -> dict[str, Any]:
+    """The values as the driver takes them. Raises typed errors that name field and value."""
+    row = {name: encoder_of(schema, collection.fields[name], dialect)(value) for name, value in payload.items()}
+    for name, value in row.items():
+        if value is None:
+            _check_null(collection.fields[name], verb)
+    if verb == "create":
+        for item in collection.columns.values():
+            if item.name not in row:
+                _check_missing(item)
+    return {
+        name: value
+        for name, value in row.items()
+        if value is not None or verb == "update" or not _counts_itself(collection.fields[name])
+    }
+
+
+def encoder_of(schema: Schema, item: Field, dialect: str) -> Encoder:
+    """The field's encoder, made once a schema."""
+    key = ("encoder", item.collection, item.name)
+    found: Encoder | None = schema.plans.get(key)
+    return found or schema.plans.put(key, encoder(item, dialect))
+
+
+def _counts_itself(item: Field) -> bool:
+    return item.column is not None and item.column.has_auto_increment
+
+
+def _check_null(item: Field, verb: Verb) -> None:
+    column = item.column
+    if column is None or column.is_nullable or (verb == "create" and _counts_itself(item)):
+        return
+    raise NotNullViolation(
+        f"The field `{item.name}` of `{item.collection}` needs a value.", collection=item.collection, field=item.name
+    )
+
+
+def _check_missing(item: Field) -> None:
+    column = item.column
+    if column is None or column.is_nullable or column.has_default:
+        return
+    reason = f"The field `{item.name}` of `{item.collection}` is required"
+    raise FailedValidation(
+        f"{reason}.", reason=reason, collection=item.collection, field=item.name, type="required", path=[]
+    )
+
+
+def shown(collection: Collection, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload for those who hear of the change: without what is concealed."""
+    return {
+        name: CONCEALED if value is not None and collection.fields[name].is_concealed else value
+        for name, value in payload.items()
+        if name in collection.fields
+    }

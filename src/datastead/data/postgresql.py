@@ -1,0 +1,144 @@
+"""PostgreSQL over psycopg 3. Rows come as text where Python's types hold less than the database's (dates, numerics)."""
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from select import select
+from typing import Any, ClassVar
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.types.numeric import Int8Dumper
+from psycopg.types.string import TextLoader
+from sqlalchemy.dialects.postgresql import psycopg as sa_psycopg
+from sqlalchemy.pool import NullPool
+
+from datastead.data.links import Prepared
+from datastead.errors import ServiceUnavailable
+
+CONNECT_TIMEOUT_S = 10
+STATEMENTS_PREPARED = 300
+SESSION = """
+    SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET lock_timeout = '30s'
+"""
+AS_TEXT = (
+    "date", "time", "timetz", "timestamp", "timestamptz", "interval", "numeric", "uuid", "json", "jsonb", "inet",
+    "cidr",
+    "int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange",
+    "int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange", "tstzmultirange",
+)  # fmt: skip
+
+
+class PostgresqlLink:
+    """One psycopg connection in autocommit mode: transactions are begun and ended by us."""
+
+    def __init__(self, raw: "psycopg.Connection[Any]", connection: sa.Connection) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._cursor = psycopg.RawCursor(raw)
+        for name in AS_TEXT:
+            self._cursor.adapters.register_loader(name, TextLoader)
+        self._cursor.adapters.register_dumper(int, Int8Dumper)
+
+    @property
+    def connection(self) -> sa.Connection:
+        return self._connection
+
+    @property
+    def is_broken(self) -> bool:
+        """A socket that can be read while nothing was asked has the server's good-bye on it."""
+        return self._raw.closed or (not self.in_transaction and bool(select([self._raw], [], [], 0)[0]))
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+
+    def begin(self, *, write: bool) -> None:
+        try:
+            self._cursor.execute(b"BEGIN" if write else b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        except psycopg.OperationalError as error:
+            raise ServiceUnavailable("The database is not available.") from error
+
+    def control(self, sql: str) -> None:
+        try:
+            self._cursor.execute(sql.encode())
+        except psycopg.Error as error:
+            raise _as_sqlalchemy(sql, error) from error
+
+    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        values = prepared.arrange(parameters)
+        try:
+            return self._run(prepared.sql, values)
+        except psycopg.errors.FeatureNotSupported as error:
+            # a plan that the server keeps is of before a change of the table: plans are dropped, and made anew
+            if self.in_transaction or "cached plan" not in str(error):
+                raise _as_sqlalchemy(prepared.sql, error) from error
+            self.control("DEALLOCATE ALL")
+            return self._run(prepared.sql, values)
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            raise _as_sqlalchemy(prepared.sql, error) from error
+
+    def _run(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        cursor = self._cursor.execute(sql.encode(), values)
+        return cursor.fetchall() if cursor.description is not None else []
+
+    def begin_alteration(self) -> None:
+        """DDL is transactional here. A lock that others hold is not waited for without end: it would stop everybody."""
+        self.begin(write=True)
+        self.control("SET LOCAL lock_timeout = '10s'")
+
+    def end_alteration(self, *, commit: bool) -> None:
+        self.control("COMMIT" if commit else "ROLLBACK")
+
+    def close(self) -> None:
+        self._connection.invalidate()
+        self._connection.close()
+
+
+class PostgresqlDriver:
+    """Opens links to one database."""
+
+    name: ClassVar[str] = "postgresql"
+    readers: ClassVar[int] = 8
+    writers: ClassVar[int] = 8
+
+    def __init__(self, url: sa.URL) -> None:
+        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._opened = threading.local()
+        self._opening = threading.Lock()
+        self.dialect = sa_psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        self._engine = sa.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: self._opened.raw,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
+        )
+
+    def connect(self, *, write: bool) -> PostgresqlLink:  # noqa: ARG002  readers and writers are alike here
+        try:
+            raw = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+            raw.execute(SESSION)
+        except psycopg.OperationalError as error:
+            raise ServiceUnavailable(f"The database cannot be reached: {_reason(error)}.") from error
+        raw.prepared_max = STATEMENTS_PREPARED
+        with self._opening:  # SQLAlchemy looks at the server once, with the first connection
+            self._opened.raw = raw
+            return PostgresqlLink(raw, self._engine.connect())
+
+    def timestamp(self, moment: datetime) -> str:
+        return moment.astimezone(UTC).isoformat(sep=" ")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _reason(error: psycopg.Error) -> str:
+    """What the server or the network said, on one line. It names host and user, never the password."""
+    return " ".join(str(error).split())
+
+
+def _as_sqlalchemy(sql: str, error: Exception) -> Exception:
+    if not isinstance(error, psycopg.Error):
+        error = psycopg.DataError(str(error))
+    return sa.exc.DBAPIError.instance(sql, None, error, psycopg.Error, hide_parameters=True)

@@ -1,0 +1,183 @@
+"""`Reader`: carries reads out: a kept plan, its parameters, the rows, and one more SELECT for each to-many level."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datastead.context import Context
+from datastead.data.compile import Many, Plan, Row, Selection, compile_read
+from datastead.data.conditions import search_of
+from datastead.data.defaults import default_of
+from datastead.data.filters import EVERYTHING, Filter, padded, parse_filter
+from datastead.data.payloads import encoder_of
+from datastead.data.query import Query
+from datastead.data.schema import Collection, Schema
+from datastead.errors import Forbidden, RequestError, UnprocessableContent
+
+Item = dict[str, Any]
+KEYS_AT_ONCE = 500
+NO_PARAMETERS: Mapping[str, Any] = {}
+
+
+class Reader:
+    """Reads one collection, of one schema. What an actor may read has been decided before."""
+
+    def __init__(self, ctx: Context, schema: Schema, collection: Collection) -> None:
+        self._ctx = ctx
+        self._schema = schema
+        self._collection = collection
+        self._database = ctx.services.database
+        self._settings = ctx.services.settings
+
+    async def read(self, query: Query) -> list[Item]:
+        """The items of the query, within its limit."""
+        limit, offset = query.window(self._settings.query_limit_default)
+        if limit == 0:
+            await self._check(query)
+            return []
+        found = self._filter(query)
+        search = search_of(query.search)
+        is_limited = limit is not None or offset > 0
+        selection = Selection(tuple(query.fields), found.node, tuple(query.sort), search.shape, is_limited=is_limited)
+        parameters = dict(search.values)
+        if is_limited:
+            parameters |= {"limit": 2**63 - 1 if limit is None else limit, "offset": offset}
+        return await self._select(self._collection, selection, found.values, parameters)
+
+    async def _check(self, query: Query) -> None:
+        """A query for nothing has to be valid, too."""
+        found = self._filter(query)
+        plan = self._plan(self._collection, Selection(tuple(query.fields), found.node, tuple(query.sort)))
+        _encode(plan, found.values, {})
+
+    async def read_keys(self, keys: Sequence[Any], query: Query) -> list[Item]:
+        """The items with these keys, that the query's filter lets through."""
+        encoded = self.encode_keys(keys)
+        if len(encoded) == 1:
+            return await self._read_encoded(encoded, query)
+        found: list[Item] = []
+        for start in range(0, len(encoded), KEYS_AT_ONCE):
+            found += await self._read_encoded(encoded[start : start + KEYS_AT_ONCE], query)
+        return found if query.sort else self._in_order(encoded, found)
+
+    async def _read_encoded(self, encoded: Sequence[Any], query: Query) -> list[Item]:
+        found = self._filter(query)
+        keys = padded(encoded)
+        selection = Selection(tuple(query.fields), found.node, tuple(query.sort), keys=len(keys))
+        parameters = {f"key{number}": key for number, key in enumerate(keys)}
+        return await self._select(self._collection, selection, found.values, parameters)
+
+    def _in_order(self, encoded: Sequence[Any], items: list[Item]) -> list[Item]:
+        """In the order of the keys, where the items show theirs."""
+        primary = self._collection.primary
+        if primary is None or not items or primary.name not in items[0]:
+            return items
+        places = {key: place for place, key in enumerate(encoded)}
+        return sorted(items, key=lambda item: places.get(item[primary.name], len(places)))
+
+    def encode_keys(self, keys: Sequence[Any]) -> list[Any]:
+        """The keys as the driver takes them, each once. Raises `Forbidden` for what cannot be a key."""
+        primary = self._collection.primary
+        if primary is None:
+            reason = f"The table `{self._collection.name}` has no primary key of one column"
+            raise UnprocessableContent(f"{reason}.", reason=reason)
+        encode = encoder_of(self._schema, primary, self._database.dialect)
+        try:
+            encoded = [encode(key) for key in keys]
+        except RequestError as error:
+            raise Forbidden from error
+        if None in encoded:
+            raise Forbidden
+        return list(dict.fromkeys(encoded))
+
+    async def meta(self, query: Query) -> dict[str, int]:
+        """The counts that `query.meta` asks for."""
+        counts: dict[str, int] = {}
+        if "total_count" in query.meta:
+            counts["total_count"] = await self._count(Filter(EVERYTHING, []), None)
+        if "filter_count" in query.meta:
+            counts["filter_count"] = await self._count(self._filter(query), query.search)
+        return counts
+
+    async def _count(self, found: Filter, term: str | None) -> int:
+        search = search_of(term)
+        plan = self._plan(self._collection, Selection((), found.node, searched=search.shape, is_counted=True))
+        rows = await self._fetch(plan, _encode(plan, found.values, dict(search.values)))
+        return int(rows[0][0])
+
+    def defaults(self, query: Query) -> Item:
+        """The item that there would be without any value given."""
+        plan = self._plan(self._collection, Selection(tuple(query.fields)))
+        fields = self._collection.fields
+        names = [*plan.shape.names, *(name for name, _, _ in plan.shape.nested)]
+        item = {name: default_of(fields[name].column) for name in names}
+        return item | {many.name: [] for many in plan.many}
+
+    def _filter(self, query: Query) -> Filter:
+        return parse_filter(query.filter, self._ctx.actor, self._ctx.now)
+
+    def _plan(self, collection: Collection, selection: Selection) -> Plan:
+        key = (collection.name, selection)
+        plan: Plan | None = self._schema.plans.get(key)
+        if plan is None:
+            database, depth = self._database, self._settings.max_relational_depth
+            plan = compile_read(
+                self._schema, collection, selection, database.prepare, dialect=database.dialect, max_depth=depth
+            )
+            self._schema.plans.put(key, plan)
+        return plan
+
+    async def _select(
+        self, collection: Collection, selection: Selection, values: Sequence[Any], parameters: dict[str, Any]
+    ) -> list[Item]:
+        plan = self._plan(collection, selection)
+        rows = await self._fetch(plan, _encode(plan, values, parameters))
+        items, owned = plan.items(rows)
+        for many in plan.many:
+            await self._fill(many, owned[many.index])
+        return items
+
+    async def _fetch(self, plan: Plan, parameters: Mapping[str, Any]) -> list[Row]:
+        connection = self._ctx.connection
+        if connection is None:
+            return await self._database.fetch(plan.prepared, parameters)
+        return await connection.run(lambda transaction: transaction.raw(plan.prepared, parameters))
+
+    async def _fill(self, many: Many, waiting: list[tuple[Any, Item]]) -> None:
+        """Gives the items that wait their items of a to-many field: one SELECT for all (of so many at a time)."""
+        keys = list(dict.fromkeys(key for key, _ in waiting if key is not None))
+        found: dict[Any, list[Any]] = {}
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            for key, item in await self._owned(many, keys[start : start + KEYS_AT_ONCE]):
+                found.setdefault(key, []).append(item)
+        for key, item in waiting:
+            item[many.name] = found.get(key, [])
+
+    async def _owned(self, many: Many, keys: Sequence[Any]) -> list[tuple[Any, Any]]:
+        """The items that refer to the keys, each with the key that it refers to."""
+        relation = many.relation
+        collection = self._schema.collection(relation.collection)
+        primary = collection.primary.name if collection.primary else relation.field
+        owners = padded(keys)
+        selection = Selection(
+            many.fields or (primary,),
+            sort=(relation.sort_field,) if relation.sort_field in collection.columns else (),
+            is_limited=True,
+            owned_by=relation.field,
+            owners=len(owners),
+        )
+        parameters: dict[str, Any] = {f"owner{number}": key for number, key in enumerate(owners)}
+        parameters["limit"] = self._settings.query_limit_default
+        plan = self._plan(collection, selection)
+        rows = await self._fetch(plan, parameters)
+        items, owned = plan.items(rows)
+        for inner in plan.many:
+            await self._fill(inner, owned[inner.index])
+        assert plan.owner is not None
+        values: Sequence[Any] = items if many.fields else [item[primary] for item in items]
+        return [(row[plan.owner], value) for row, value in zip(rows, values, strict=True)]
+
+
+def _encode(plan: Plan, values: Sequence[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    for number, (encode, value) in enumerate(zip(plan.encoders, values, strict=True)):
+        parameters[f"p{number}"] = encode(value)
+    return parameters

@@ -1,0 +1,299 @@
+"""Reads the schema from the database: its tables, columns and constraints, and what `directus_*` says of them."""
+
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from datastead.data import system
+from datastead.data.engine import Transaction
+from datastead.data.schema import VERSION_NAME, Collection, Column, Field, ForeignKey, Relation, Schema
+
+Table = str
+Reflected = Mapping[tuple[str | None, str], Any]
+
+FOREIGN_TABLES = {"spatial_ref_sys", "sqlite_sequence"}
+_POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+POSTGRESQL_NAMES = {
+    "VARCHAR": "character varying", "CHAR": "character", "DOUBLE PRECISION": "double precision",
+    "TIMESTAMP": "timestamp without time zone", "TIME": "time without time zone",
+}  # fmt: skip
+TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], str], ...] = (
+    (sa.Boolean, "boolean"),
+    (sa.BigInteger, "bigInteger"),
+    (sa.Integer, "integer"),
+    (sa.Float, "float"),
+    (sa.Numeric, "decimal"),
+    (sa.Date, "date"),
+    (sa.Time, "time"),
+    (sa.JSON, "json"),
+    (sa.types.UUID, "uuid"),
+    (sa.Text, "text"),
+    (sa.Enum, "string"),
+    (postgresql.CITEXT, "string"),
+    (sa.String, "string"),
+    (sa.LargeBinary, "binary"),
+)
+SPECIAL_TYPES = {
+    "cast-json": "json", "cast-csv": "csv", "cast-boolean": "boolean", "cast-timestamp": "timestamp",
+    "cast-datetime": "dateTime", "uuid": "uuid", "file": "uuid", "hash": "hash",
+}  # fmt: skip
+
+
+def reflect(transaction: Transaction) -> Schema:
+    """The whole schema."""
+    with warnings.catch_warnings():
+        # types and indexes that SQLAlchemy does not know are fields of the type `unknown` here, and no reason to warn
+        warnings.simplefilter("ignore", sa.exc.SAWarning)
+        tables = _tables(transaction)
+    metas = _metas(transaction, tables)
+    collections = {name: _collection(name, columns, metas) for name, columns in tables.items() if _is_collection(name)}
+    for name, meta in metas.collections.items():
+        collections.setdefault(name, Collection(name, {}, meta=meta, has_table=False))
+    return Schema(_version(transaction, tables), collections, tuple(_relations(tables, collections, metas)))
+
+
+def columns_of(transaction: Transaction, table: str) -> dict[str, Column]:
+    """One table's columns as they are now, also inside a change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sa.exc.SAWarning)
+        return _tables(transaction, [table]).get(table, {})
+
+
+def _is_collection(name: str) -> bool:
+    return not name.startswith("datastead_") and name not in FOREIGN_TABLES
+
+
+def _version(transaction: Transaction, tables: Mapping[str, Any]) -> int:
+    if system.versions.name not in tables:
+        return 0
+    statement = sa.select(system.versions.c.version).where(system.versions.c.name == VERSION_NAME)
+    return int(transaction.execute(statement).scalar() or 0)
+
+
+def _tables(transaction: Transaction, names: list[str] | None = None) -> dict[str, dict[str, Column]]:
+    inspector = sa.inspect(transaction.connection)
+    options: dict[str, Any] = {"filter_names": names} if names else {}
+    keys = _by_table(inspector.get_multi_pk_constraint(**options))
+    foreign = _by_table(inspector.get_multi_foreign_keys(**options))
+    uniques = _by_table(inspector.get_multi_unique_constraints(**options))
+    indexes = _by_table(inspector.get_multi_indexes(**options))
+    declared = _declared_types(transaction)
+    found: dict[str, dict[str, Column]] = {}
+    for table, columns in _by_table(inspector.get_multi_columns(**options)).items():
+        facts = _Constraints(keys.get(table), foreign.get(table), uniques.get(table), indexes.get(table))
+        found[table] = {
+            column["name"]: _column(transaction.dialect, table, column, facts, declared.get((table, column["name"])))
+            for column in columns
+        }
+    return found
+
+
+def _by_table(reflected: Reflected) -> dict[str, Any]:
+    return {table: value for (_, table), value in reflected.items()}
+
+
+class _Constraints:
+    """What a table's constraints and indexes say of its columns."""
+
+    def __init__(self, key: Any, foreign: Any, uniques: Any, indexes: Any) -> None:
+        self.key: list[str] = list((key or {}).get("constrained_columns") or [])
+        self.foreign = {
+            entry["constrained_columns"][0]: _foreign_key(entry)
+            for entry in foreign or []
+            if len(entry["constrained_columns"]) == 1 and len(entry["referred_columns"]) <= 1
+        }
+        unique_indexes = [
+            entry["column_names"] for entry in indexes or [] if entry["unique"] and not _is_partial(entry)
+        ]
+        sets = [entry["column_names"] for entry in uniques or []] + unique_indexes + [self.key]
+        self.unique = {columns[0] for columns in sets if len(columns) == 1}
+        self.indexed = {entry["column_names"][0] for entry in indexes or [] if not entry["unique"]}
+
+
+def _is_partial(index: Mapping[str, Any]) -> bool:
+    return any("where" in name and value is not None for name, value in index.get("dialect_options", {}).items())
+
+
+def _foreign_key(entry: Mapping[str, Any]) -> ForeignKey:
+    options = entry.get("options") or {}
+    return ForeignKey(
+        entry.get("name"),
+        entry["referred_table"],
+        entry["referred_columns"][0] if entry["referred_columns"] else "",
+        (options.get("onupdate") or "NO ACTION").upper(),
+        (options.get("ondelete") or "NO ACTION").upper(),
+    )
+
+
+def _declared_types(transaction: Transaction) -> dict[tuple[str, str], str]:
+    """SQLite's own words for types: `INTEGER` makes a key count up, `INT` does not."""
+    if transaction.dialect != "sqlite":
+        return {}
+    rows = transaction.connection.exec_driver_sql(
+        "SELECT t.name, c.name, c.type FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
+    )
+    return {(table, column): str(kind).upper() for table, column, kind in rows}
+
+
+def _column(dialect: str, table: str, raw: Mapping[str, Any], facts: _Constraints, declared: str | None) -> Column:
+    name, kind, computed = raw["name"], raw["type"], raw.get("computed")
+    default = raw.get("default")
+    is_key = facts.key == [name]
+    counts = declared == "INTEGER" if dialect == "sqlite" else bool(raw.get("identity")) or _is_serial(default)
+    return Column(
+        name=str(name),
+        table=table,
+        data_type=_data_type(dialect, kind, declared),
+        default=default,
+        generation_expression=computed["sqltext"] if computed else None,
+        max_length=getattr(kind, "length", None),
+        numeric_precision=getattr(kind, "precision", None),
+        numeric_scale=getattr(kind, "scale", None),
+        is_generated=bool(computed),
+        is_nullable=bool(raw["nullable"]) and not is_key,
+        is_unique=name in facts.unique,
+        is_indexed=name in facts.indexed,
+        is_primary_key=name in facts.key,
+        has_auto_increment=counts and (is_key or dialect != "sqlite"),
+        foreign_key=facts.foreign.get(name),
+        type=_type(dialect, kind, declared),
+    )
+
+
+def _is_serial(default: str | None) -> bool:
+    return bool(default and default.startswith("nextval("))
+
+
+def _data_type(dialect: str, kind: Any, declared: str | None) -> str:
+    if dialect == "sqlite":
+        return re.sub(r"\(.*", "", declared or "").strip().lower()
+    name = re.sub(r"\(.*?\)", "", _sql_name(kind)).strip()
+    return POSTGRESQL_NAMES.get(name, name.lower())
+
+
+def _sql_name(kind: Any) -> str:
+    try:
+        return str(kind.compile(dialect=_POSTGRESQL))
+    except sa.exc.CompileError:
+        return "unknown"
+
+
+def _type(dialect: str, kind: Any, declared: str | None) -> str:
+    """The field type, independent of the database."""
+    if isinstance(kind, sa.DateTime):
+        has_zone = kind.timezone or (dialect == "sqlite" and (declared or "").startswith("TIMESTAMP"))
+        return "timestamp" if has_zone else "dateTime"
+    if dialect == "sqlite" and isinstance(kind, sa.CHAR) and kind.length == 36:
+        return "uuid"
+    if isinstance(kind, sa.types.ARRAY | sa.types.NullType):
+        return "unknown"
+    return next((name for known, name in TYPES if isinstance(kind, known)), "unknown")
+
+
+class _Metas:
+    """The rows of `directus_collections`, `directus_fields` and `directus_relations`."""
+
+    def __init__(self, collections: Iterable[Any], fields: Iterable[Any], relations: Iterable[Any]) -> None:
+        self.collections = {row["collection"]: row for row in collections}
+        self.relations = {(row["many_collection"], row["many_field"]): row for row in relations}
+        self.fields: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        for row in fields:
+            self.fields[row["collection"]][row["field"]] = row
+
+
+def _metas(transaction: Transaction, tables: Mapping[str, Mapping[str, Column]]) -> _Metas:
+    return _Metas(
+        *(_rows(transaction, table, tables) for table in (system.collections, system.fields, system.relations))
+    )
+
+
+def _rows(
+    transaction: Transaction, table: sa.Table, tables: Mapping[str, Mapping[str, Column]]
+) -> list[dict[str, Any]]:
+    """All rows, with the columns that this database's version of the table has."""
+    columns = [column for column in table.c if column.name in tables.get(table.name, {})]
+    if not columns:
+        return []
+    rows = transaction.execute(sa.select(*columns).order_by(*table.primary_key)).mappings()
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _collection(name: str, columns: Mapping[str, Column], metas: _Metas) -> Collection:
+    rows = metas.fields.get(name, {})
+    fields = {column.name: _field(name, column, rows.get(column.name)) for column in columns.values()}
+    for field_name, row in rows.items():
+        if field_name not in fields:
+            fields[field_name] = Field(name, field_name, "alias", _words(row.get("special")), meta=row)
+    for _, _, related, alias in system.RELATIONS:
+        if related == name and alias:
+            fields.setdefault(alias, Field(name, alias, "alias", frozenset({"o2m"})))
+    keys = [field for field in fields.values() if field.column and field.column.is_primary_key]
+    return Collection(
+        name,
+        fields,
+        primary=keys[0] if len(keys) == 1 else None,
+        meta=metas.collections.get(name),
+        is_system=name.startswith("directus_"),
+    )
+
+
+def _field(collection: str, column: Column, meta: Mapping[str, Any] | None) -> Field:
+    special = _words(meta.get("special") if meta else system.SPECIALS.get(collection, {}).get(column.name))
+    kind = next((SPECIAL_TYPES[word] for word in sorted(special) if word in SPECIAL_TYPES), None)
+    return Field(
+        collection, column.name, kind or _system_type(collection, column.name) or column.type, special, column, meta
+    )
+
+
+def _system_type(collection: str, name: str) -> str | None:
+    """Our own tables say what their columns are, also where the database has no such type."""
+    table = system.metadata.tables.get(collection)
+    if table is None or name not in table.c:
+        return None
+    kind = table.c[name].type
+    if isinstance(kind, system.Json):
+        return "json"
+    if isinstance(kind, system.Timestamp):
+        return "timestamp"
+    return "uuid" if isinstance(kind, sa.Uuid) else None
+
+
+def _words(special: Any) -> frozenset[str]:
+    words = special.split(",") if isinstance(special, str) else special or ()
+    return frozenset(word.strip() for word in words if word)
+
+
+def _relations(
+    tables: Mapping[str, Mapping[str, Column]], collections: Mapping[str, Collection], metas: _Metas
+) -> Iterator[Relation]:
+    rows = dict(metas.relations)
+    for table, columns in tables.items():
+        for column in columns.values():
+            row = rows.pop((table, column.name), None)
+            if row is not None or (column.foreign_key is not None and column.foreign_key.table in collections):
+                yield _relation(table, column, row)
+    for many, name, related, alias in system.RELATIONS:
+        if many in tables and name in tables[many] and (many, name) not in metas.relations:
+            yield Relation(many, name, related, one_field=alias, column=tables[many][name])
+
+
+def _relation(table: str, column: Column, row: Mapping[str, Any] | None) -> Relation:
+    key = column.foreign_key
+    related = row["one_collection"] if row else None
+    if related is None and key is not None:
+        related = key.table
+    return Relation(
+        table,
+        column.name,
+        related,
+        one_field=row.get("one_field") if row else None,
+        junction_field=row.get("junction_field") if row else None,
+        sort_field=row.get("sort_field") if row else None,
+        column=column,
+        meta=row,
+    )

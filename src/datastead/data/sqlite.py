@@ -1,0 +1,196 @@
+"""SQLite: one writer, a few readers, WAL. Without a path the database lives in memory, on one shared connection."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.pool import NullPool, StaticPool
+
+from datastead.data.links import Prepared
+from datastead.errors import InvalidSettings, ServiceUnavailable
+
+BUSY_TIMEOUT_MS = 30_000
+STATEMENTS_CACHED = 512
+
+
+class SqliteLink:
+    """One sqlite3 connection in autocommit mode: transactions are begun and ended by us, also around DDL."""
+
+    def __init__(
+        self, raw: sqlite3.Connection, connection: sa.Connection, lock: "threading.RLock | None" = None
+    ) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._lock = lock
+        self._joined = False
+
+    @property
+    def connection(self) -> sa.Connection:
+        return self._connection
+
+    @property
+    def is_broken(self) -> bool:
+        return False
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._raw.in_transaction
+
+    def begin(self, *, write: bool) -> None:
+        """BEGIN; IMMEDIATE for a write, so that a busy database is waited for here and nowhere later."""
+        if self._lock is not None and not write:
+            self._joined = True  # in memory, readers share the writer's connection, and whatever is open on it
+            return
+        try:
+            self._raw.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        except sqlite3.OperationalError as error:
+            raise ServiceUnavailable(f"The database is not available: {error}.") from error
+
+    def control(self, sql: str) -> None:
+        if self._joined and sql in {"COMMIT", "ROLLBACK"}:
+            self._joined = False
+            return
+        try:
+            self._raw.execute(sql)
+        except sqlite3.Error as error:
+            raise _as_sqlalchemy(sql, error) from error
+
+    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        values = prepared.arrange(parameters)
+        try:
+            if self._lock is None:
+                return self._raw.execute(prepared.sql, values).fetchall()
+            with self._lock:
+                return self._raw.execute(prepared.sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" in str(error):
+                return self._fetch_leniently(prepared.sql, values)
+            raise _as_sqlalchemy(prepared.sql, error) from error
+        except (sqlite3.Error, OverflowError) as error:
+            raise _as_sqlalchemy(prepared.sql, error) from error
+
+    def _fetch_leniently(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        """For text that is not UTF-8, which SQLite lets others write."""
+        self._raw.text_factory = lambda raw: raw.decode(errors="replace")
+        try:
+            return self._raw.execute(sql, values).fetchall()
+        finally:
+            self._raw.text_factory = str
+
+    def begin_alteration(self) -> None:
+        """Foreign keys are off: a rebuilt table is dropped for a moment, which would delete or null its children."""
+        self._raw.execute("PRAGMA foreign_keys = OFF")
+        try:
+            self.begin(write=True)
+        except ServiceUnavailable:
+            self._raw.execute("PRAGMA foreign_keys = ON")
+            raise
+
+    def end_alteration(self, *, commit: bool) -> None:
+        try:
+            if self._raw.in_transaction:
+                self.control("COMMIT" if commit else "ROLLBACK")
+        finally:
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
+            self._raw.execute("PRAGMA foreign_keys = ON")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class SqliteDriver:
+    """Opens links to one file. path: empty = in memory."""
+
+    name: ClassVar[str] = "sqlite"
+    readers: ClassVar[int] = 3
+    writers: ClassVar[int] = 1
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._opened = threading.local()
+        self._shared: tuple[sqlite3.Connection, threading.RLock] | None = None
+        self._opening = threading.Lock()
+        self.dialect = pysqlite.dialect(paramstyle="qmark")
+        self._engine = sa.create_engine(
+            "sqlite://",
+            creator=lambda: self._opened.raw,
+            poolclass=NullPool if path else StaticPool,
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
+        )
+
+    def connect(self, *, write: bool) -> SqliteLink:
+        lock = None
+        with self._opening:
+            if self._path:
+                raw = self._open(write=write)
+            else:
+                raw, lock = self._shared = self._shared or (self._open(write=True), threading.RLock())
+            self._opened.raw = raw
+            return SqliteLink(raw, self._engine.connect(), lock)
+
+    def _open(self, *, write: bool) -> sqlite3.Connection:
+        try:
+            raw = sqlite3.connect(
+                self._path or ":memory:",
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=STATEMENTS_CACHED,
+                timeout=BUSY_TIMEOUT_MS / 1000,
+            )
+            raw.create_function("unicode_lower", 1, _lower, deterministic=True)
+            _configure(raw, write=write)
+        except sqlite3.Error as error:
+            folder = Path(self._path).absolute().parent
+            hint = f": the folder `{folder}` does not exist" if not folder.is_dir() else ""
+            raise InvalidSettings(f"The SQLite file `{self._path}` cannot be opened{hint} ({error}).") from error
+        return raw
+
+    def timestamp(self, moment: datetime) -> str:
+        """Text as `Timestamp` columns hold it, so that it compares and sorts as time does."""
+        return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _configure(raw: sqlite3.Connection, *, write: bool) -> None:
+    raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    if write:
+        _use_wal(raw)
+    raw.execute("PRAGMA synchronous = NORMAL")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute("PRAGMA temp_store = MEMORY")
+    if not write:
+        raw.execute("PRAGMA query_only = ON")
+
+
+def _use_wal(raw: sqlite3.Connection) -> None:
+    """Changing the mode does not wait for other processes by itself, as other statements do."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _as_sqlalchemy(sql: str, error: Exception) -> Exception:
+    if not isinstance(error, sqlite3.Error):
+        error = sqlite3.DataError(str(error))
+    return sa.exc.DBAPIError.instance(sql, None, error, sqlite3.Error, hide_parameters=True)

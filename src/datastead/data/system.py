@@ -1,0 +1,305 @@
+"""The platform's own tables: `directus_*` where Directus has them, `datastead_*` where it does not.
+
+The `directus_*` tables have Directus's columns (version 11), so that a database written by it is understood and a
+database written by us can be opened by it. We never alter one that we did not create: what we need beside goes into a
+`datastead_*` table.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class Json(TypeDecorator[Any]):
+    """Any JSON value: `json` on PostgreSQL, text elsewhere."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(sa.JSON(none_as_null=True))
+        return dialect.type_descriptor(sa.Text())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return orjson.dumps(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        is_loaded = dialect.name == "postgresql"  # there the driver has done it, and text is a JSON string's value
+        return orjson.loads(value) if isinstance(value, str | bytes) and not is_loaded else value
+
+
+class _SqliteMoment(sqlite.DATETIME):
+    """Reads what Directus writes, too."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002  SQLAlchemy's signature
+        return to_moment
+
+
+class Timestamp(TypeDecorator[datetime]):
+    """A moment, as aware UTC in Python; on SQLite text like `2026-11-23 18:26:26.938000`."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(_SqliteMoment())  # type: ignore[no-untyped-call]
+        return dialect.type_descriptor(sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def to_moment(value: Any) -> datetime | None:
+    """A moment as aware UTC, from a database's text, or from milliseconds since 1970, as JavaScript's drivers write."""
+    if value is None:
+        return None
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value / 1000, UTC)
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+
+
+def _uuid(name: str = "id", *, primary_key: bool = False, nullable: bool = True) -> sa.Column[Any]:
+    return sa.Column(
+        name,
+        sa.Uuid(as_uuid=False, native_uuid=True).with_variant(sa.String(36), "sqlite", "mysql", "mariadb"),
+        primary_key=primary_key,
+        nullable=nullable and not primary_key,
+    )
+
+
+def _text(name: str, length: int | None = 255, default: str | None = None, **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, sa.String(length) if length else sa.Text, server_default=default, **options)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
+    """An index of some rows only."""
+    return sa.Index(name, *columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+def _flag(name: str, default: bool) -> sa.Column[Any]:
+    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.true() if default else sa.false())
+
+
+collections = sa.Table(
+    "directus_collections", metadata,
+    _text("collection", 64, primary_key=True), _text("icon", 64), _text("note", None), _text("display_template"),
+    _flag("hidden", False), _flag("singleton", False), sa.Column("translations", Json), _text("archive_field", 64),
+    _flag("archive_app_filter", True), _text("archive_value"), _text("unarchive_value"), _text("sort_field", 64),
+    _text("accountability", default="all"), _text("color"), sa.Column("item_duplication_fields", Json),
+    sa.Column("sort", sa.Integer), _text("group", 64), _text("collapse", default="open", nullable=False),
+    _text("preview_url"), _flag("versioning", False),
+)  # fmt: skip
+
+fields = sa.Table(
+    "directus_fields", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _text("collection", 64, nullable=False), _text("field", 64, nullable=False), _text("special", 64),
+    _text("interface", 64), sa.Column("options", Json), _text("display", 64), sa.Column("display_options", Json),
+    _flag("readonly", False), _flag("hidden", False), sa.Column("sort", sa.Integer), _text("width", 30, "full"),
+    sa.Column("translations", Json), _text("note", None), sa.Column("conditions", Json), _flag("required", False),
+    _text("group", 64), sa.Column("validation", Json), _text("validation_message", None), _flag("searchable", True),
+)  # fmt: skip
+
+relations = sa.Table(
+    "directus_relations", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _text("many_collection", 64, nullable=False), _text("many_field", 64, nullable=False), _text("one_collection", 64),
+    _text("one_field", 64), _text("one_collection_field", 64), _text("one_allowed_collections", None),
+    _text("junction_field", 64), _text("sort_field", 64),
+    _text("one_deselect_action", default="nullify", nullable=False),
+)  # fmt: skip
+
+users = sa.Table(
+    "directus_users", metadata,
+    _uuid(primary_key=True), _text("first_name", 50), _text("last_name", 50), _text("email", 128, unique=True),
+    _text("password"), _text("location"), _text("title", 50), _text("description", None), sa.Column("tags", Json),
+    _uuid("avatar"), _text("language"), _text("tfa_secret"), _text("status", 16, "active", nullable=False),
+    _uuid("role"), _text("token", unique=True), sa.Column("last_access", Timestamp), _text("last_page"),
+    _text("provider", 128, "default", nullable=False), _text("external_identifier", unique=True),
+    sa.Column("auth_data", Json), _flag("email_notifications", True), _text("appearance"), _text("theme_dark"),
+    _text("theme_light"), sa.Column("theme_light_overrides", Json), sa.Column("theme_dark_overrides", Json),
+    _text("text_direction", default="auto", nullable=False),
+)  # fmt: skip
+
+roles = sa.Table(
+    "directus_roles", metadata,
+    _uuid(primary_key=True), _text("name", 100, nullable=False), _text("icon", 64, "supervised_user_circle"),
+    _text("description", None), _uuid("parent"),
+)  # fmt: skip
+
+policies = sa.Table(
+    "directus_policies", metadata,
+    _uuid(primary_key=True), _text("name", 100, nullable=False), _text("icon", 64, "badge"), _text("description", None),
+    _text("ip_access", None), _flag("enforce_tfa", False), _flag("admin_access", False), _flag("app_access", False),
+)  # fmt: skip
+
+access = sa.Table(
+    "directus_access", metadata,
+    _uuid(primary_key=True), _uuid("role"), _uuid("user"), _uuid("policy", nullable=False),
+    sa.Column("sort", sa.Integer),
+)  # fmt: skip
+
+sessions = sa.Table(
+    "directus_sessions", metadata,
+    _text("token", 64, primary_key=True), _uuid("user"), sa.Column("expires", Timestamp, nullable=False),
+    _text("ip"), _text("user_agent", None), _uuid("share"), _text("origin"), _text("next_token", 64),
+)  # fmt: skip
+
+flows = sa.Table(
+    "directus_flows", metadata,
+    _uuid(primary_key=True), _text("name", nullable=False), _text("icon", 64), _text("color"),
+    _text("description", None), _text("status", default="active", nullable=False), _text("trigger"),
+    _text("accountability", default="all"), sa.Column("options", Json), _uuid("operation"),
+    sa.Column("date_created", Timestamp), _uuid("user_created"),
+    sa.UniqueConstraint("operation"),
+)  # fmt: skip
+
+operations = sa.Table(
+    "directus_operations", metadata,
+    _uuid(primary_key=True), _text("name"), _text("key", nullable=False), _text("type", nullable=False),
+    sa.Column("position_x", sa.Integer, nullable=False), sa.Column("position_y", sa.Integer, nullable=False),
+    sa.Column("options", Json), _uuid("resolve"), _uuid("reject"), _uuid("flow", nullable=False),
+    sa.Column("date_created", Timestamp), _uuid("user_created"),
+    sa.UniqueConstraint("resolve"), sa.UniqueConstraint("reject"),
+)  # fmt: skip
+
+runs = sa.Table(
+    "datastead_runs", metadata,
+    _uuid(primary_key=True), _uuid("flow", nullable=False),
+    # pending | running | resolved | rejected
+    _text("status", 16, nullable=False), _text("trigger", nullable=False),
+    sa.Column("trigger_data", Json), sa.Column("actor", Json), sa.Column("depth", sa.Integer, nullable=False),
+    sa.Column("result", Json), sa.Column("error", Json),
+    # the flow as it was when the run began: a changed flow does not change a run under way
+    sa.Column("definition", Json),
+    _text("owner"), sa.Column("lease_until", Timestamp),
+    sa.Column("created_at", Timestamp, nullable=False), sa.Column("started_at", Timestamp),
+    sa.Column("finished_at", Timestamp),
+    sa.Index("datastead_runs_flow", "flow", "created_at"), sa.Index("datastead_runs_status", "status", "created_at"),
+)  # fmt: skip
+
+steps = sa.Table(
+    "datastead_steps", metadata,
+    _uuid("run", primary_key=True), sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    _uuid("operation"), _text("key", nullable=False), _text("type", nullable=False),
+    # running | resolve | reject | unknown
+    _text("status", 16, nullable=False), sa.Column("options", Json), sa.Column("output", Json),
+    # template paths that had no value
+    sa.Column("missing", Json),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("started_at", Timestamp, nullable=False), sa.Column("finished_at", Timestamp),
+)  # fmt: skip
+
+ai_calls = sa.Table(
+    "datastead_ai_calls", metadata,
+    _uuid(primary_key=True),
+    # held | settled | failed | in_doubt | cached
+    _text("state", 16, nullable=False),
+    _text("key", 128), sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
+    _text("provider", 64, nullable=False), _text("model", nullable=False), _text("response_model"),
+    _text("response_id"), _text("purpose", 64),
+    _uuid("user"), _uuid("role"), _uuid("flow"), _uuid("run"), _text("step", 64), _text("collection", 64),
+    _text("item"), _text("field", 64), _text("thread", 64), _text("request_id", 64),
+    sa.Column("input_tokens", sa.BigInteger), sa.Column("output_tokens", sa.BigInteger),
+    sa.Column("cache_read_tokens", sa.BigInteger), sa.Column("cache_write_tokens", sa.BigInteger),
+    sa.Column("cache_write_1h_tokens", sa.BigInteger), sa.Column("audio_input_tokens", sa.BigInteger),
+    sa.Column("audio_output_tokens", sa.BigInteger), sa.Column("reasoning_tokens", sa.BigInteger),
+    # the upper bounds that were held before the call
+    sa.Column("held_tokens", sa.BigInteger), sa.Column("held_nano_usd", sa.BigInteger),
+    sa.Column("cost_nano_usd", sa.BigInteger),
+    # known | zero | unknown
+    _text("price_state", 16), _text("price"),
+    # provider | estimated | none: where the usage comes from
+    _text("usage_source", 16), sa.Column("raw_usage", Json),
+    _text("finish_reason", 32), _text("error_code", 64), _text("error", None),
+    sa.Column("latency_ms", sa.Integer), sa.Column("first_token_ms", sa.Integer),
+    _text("owner"), sa.Column("lease_until", Timestamp),
+    sa.Column("created_at", Timestamp, nullable=False), sa.Column("settled_at", Timestamp),
+    sa.Column("prompt", Json), sa.Column("answer", Json),
+    sa.Index("datastead_ai_calls_created", "created_at"),
+    # of the few rows that each is about, so that the others cost nothing
+    _partial("datastead_ai_calls_held", "owner", where="state = 'held'"),
+    _partial("datastead_ai_calls_key", "key", "attempt", where="key IS NOT NULL", unique=True),
+    _partial("datastead_ai_calls_run", "run", where="run IS NOT NULL"),
+)  # fmt: skip
+
+ai_answers = sa.Table(
+    "datastead_ai_answers", metadata,
+    # the answer of a keyed call, kept until the step that asked for it is saved
+    _text("key", 128, primary_key=True), _uuid("call", nullable=False), sa.Column("answer", Json, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+)  # fmt: skip
+
+budgets = sa.Table(
+    "datastead_budgets", metadata,
+    _uuid(primary_key=True),
+    # scope: all | user | role | flow | model | provider | purpose; scope_id: which one, null for each of its own
+    _text("scope", 32, nullable=False), _text("scope_id"),
+    # window, one of total, hour, day, week, month
+    _text("window", 16, nullable=False), sa.Column("limit_nano_usd", sa.BigInteger),
+    sa.Column("limit_tokens", sa.BigInteger), _flag("hard", True), sa.Column("created_at", Timestamp, nullable=False),
+)  # fmt: skip
+
+versions = sa.Table(
+    "datastead_versions", metadata,
+    # counters by which every process sees what another changed: `schema`, `flows`, `settings`
+    _text("name", 64, primary_key=True), sa.Column("version", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
+migrations = sa.Table(
+    "datastead_migrations", metadata,
+    _text("name", 128, primary_key=True), sa.Column("applied_at", Timestamp, nullable=False),
+)  # fmt: skip
+
+SPECIALS: dict[str, dict[str, str]] = {
+    "directus_users": {
+        "id": "uuid",
+        "password": "hash,conceal",
+        "token": "conceal",
+        "tfa_secret": "conceal",
+        "tags": "cast-json",
+    },
+    "directus_roles": {"id": "uuid"},
+    "directus_policies": {"id": "uuid"},
+    "directus_access": {"id": "uuid"},
+    "directus_flows": {"id": "uuid", "date_created": "date-created", "user_created": "user-created"},
+    "directus_operations": {"id": "uuid", "date_created": "date-created", "user_created": "user-created"},
+    "directus_fields": {"special": "cast-csv"},
+    "directus_relations": {"one_allowed_collections": "cast-csv"},
+}
+"""What the fields of system collections are, beside their types; no row of `directus_fields` says so."""
+
+RELATIONS: tuple[tuple[str, str, str, str | None], ...] = (
+    ("directus_operations", "flow", "directus_flows", "operations"),
+    ("directus_operations", "resolve", "directus_operations", None),
+    ("directus_operations", "reject", "directus_operations", None),
+    ("directus_operations", "user_created", "directus_users", None),
+    ("directus_flows", "operation", "directus_operations", None),
+    ("directus_flows", "user_created", "directus_users", None),
+    ("directus_users", "role", "directus_roles", "users"),
+    ("directus_roles", "parent", "directus_roles", "children"),
+    ("directus_access", "role", "directus_roles", "policies"),
+    ("directus_access", "user", "directus_users", "policies"),
+    ("directus_access", "policy", "directus_policies", None),
+)
+"""Relations between system collections: collection, field, what it refers to, and the alias on that side."""
