@@ -1,0 +1,318 @@
+"""One attempt at a model call: what is sent, what has come back, and what both come to. No I/O."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from random import getrandbits
+from time import perf_counter, time_ns
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from datastead.ai.bounds import Bounds, bounds_of, estimate_prompt, estimate_tokens
+from datastead.ai.endpoints import Source
+from datastead.ai.ledger import Policy, SettledState, Settlement
+from datastead.ai.models import ModelDefinition
+from datastead.ai.prices import Price, cost_nano_usd
+from datastead.ai.results import Collected, GenerationResult
+from datastead.ai.sse import SseParser
+from datastead.errors import AIError, ContentFiltered, InvalidRequest, ProviderUnavailable
+from datastead.extensions import Provider
+from datastead.messages import Call, Endpoint, StreamEvent, Usage, WireRequest
+
+CANCELLED = "CANCELLED"
+"""The ledger's error code of a call that its caller gave up."""
+
+LONGEST_ERROR = 1000  # characters, in the ledger
+SHORTEST_SECRET = 6
+
+_NOT_AS_DOCUMENTED = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+"""What a mapping raises over an answer that is not of the documented shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model that can be called, and how."""
+
+    definition: ModelDefinition
+    source: Source
+    provider: Provider
+    endpoint: Endpoint
+    price: Price
+
+    @property
+    def host(self) -> str:
+        """The endpoint's host and port, for messages."""
+        parts = urlsplit(self.endpoint.base_url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+@dataclass(slots=True)
+class Plan:
+    """A call that is to be made, by as many attempts as it takes. deadline: by the loop's clock, seconds."""
+
+    target: Target
+    call: Call
+    who: Mapping[str, str | None]
+    deadline: float
+    policy: Policy
+    key: str | None = None
+    purpose: str | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """What is sent, and the most that it can use."""
+
+    wire: WireRequest
+    body: bytes
+    bounds: Bounds
+
+
+def build_request(plan: Plan) -> Request:
+    """The HTTP request of a plan. Raises `InvalidRequest` where the call has no JSON."""
+    target = plan.target
+    wire = target.provider.request(target.endpoint, target.definition, plan.call)
+    try:
+        body = orjson.dumps(wire.json)
+    except TypeError as error:
+        raise InvalidRequest(f"The call cannot be written as JSON: {error}.") from error
+    return Request(wire, body, bounds_of(plan.call, target.definition, wire.json, len(body)))
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An attempt under way.
+
+    sent: whether the provider may have seen the request. is_json: its answer is one JSON document, though a stream was
+    asked for. at_end: nothing more comes. was_cut: it ended too early. is_closed: its settlement is being written.
+    problem: what the provider said after the events that were read last.
+    """
+
+    id: str
+    plan: Plan
+    request: Request
+    collected: Collected = field(default_factory=Collected)
+    began: float = field(default_factory=perf_counter)
+    sent: bool = True
+    is_json: bool = False
+    at_end: bool = False
+    was_cut: bool = False
+    is_closed: bool = False
+    problem: AIError | None = None
+    _parser: SseParser = field(default_factory=SseParser)
+    _decode: Callable[[dict[str, Any]], Iterable[StreamEvent]] | None = None
+    _whole: list[bytes] = field(default_factory=list)
+
+    def read(self, body: bytes) -> None:
+        """Takes in a whole answer. Raises an `AIError` where it is one, or is not as documented."""
+        parsed = _parsed(body)
+        if not isinstance(parsed, dict):
+            raise ProviderUnavailable(f"`{self.plan.target.source.name}` answered with something that is not JSON.")
+        try:
+            for event in self.plan.target.provider.response(parsed):
+                self.collected.add(event)
+        except _NOT_AS_DOCUMENTED as error:
+            raise self._odd_answer() from error
+
+    def feed(self, received: bytes) -> list[StreamEvent]:
+        """The events that a piece of a stream completes; no bytes = its end. What follows them is in `problem`."""
+        self.at_end = not received
+        if self.is_json:
+            return self._feed_json(received)
+        events: list[StreamEvent] = []
+        try:
+            self._decode_into(events, received)
+        except AIError as error:
+            self.problem = error
+        except _NOT_AS_DOCUMENTED as error:
+            self.problem = self._odd_answer()
+            self.problem.__cause__ = error
+        self.collected.add_all(events)
+        return events
+
+    def raise_problem(self) -> None:
+        """Raises what the provider said after the events that were read last, if anything."""
+        if self.problem is not None:
+            raise self.problem
+
+    def _decode_into(self, events: list[StreamEvent], received: bytes) -> None:
+        parser = self._parser
+        decode = self._decode or self._new_decoder()
+        for block in parser.feed(received) if received else parser.end():
+            chunk = parser.parse(block)
+            if chunk is not None:
+                events.extend(decode(chunk))
+        self.at_end = self.at_end or parser.done
+
+    def _new_decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
+        self._decode = self.plan.target.provider.decoder()
+        return self._decode
+
+    def _feed_json(self, received: bytes) -> list[StreamEvent]:
+        """Some endpoints answer a request for a stream with a whole answer."""
+        self._whole.append(received)
+        if received:
+            return []
+        self.read(b"".join(self._whole))
+        return self.complete().events()
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> AIError:
+        """The error that an HTTP answer other than 2xx means."""
+        parsed = _parsed(body)
+        said = body.decode(errors="replace") if parsed is None else parsed
+        try:
+            return self.plan.target.provider.error(status, headers, said)
+        except _NOT_AS_DOCUMENTED as error:
+            odd = self._odd_answer()
+            odd.__cause__ = error
+            return odd
+
+    def complete(self) -> GenerationResult:
+        """The result. Raises `ProviderUnavailable` where it was cut, `ContentFiltered` where it was withheld."""
+        collected, target = self.collected, self.plan.target
+        if collected.finished is None:
+            self.was_cut = True
+            raise ProviderUnavailable(f"`{target.source.name}` broke off in the middle of its answer.")
+        if collected.is_empty and collected.finished.reason == "content-filter":
+            raise ContentFiltered(provider_reason=collected.finished.raw_reason)
+        usage, source = self.usage()
+        started = collected.started
+        return GenerationResult(
+            content=collected.text,
+            usage=usage,
+            cost_nano_usd=cost_nano_usd(target.price, usage),
+            model=target.definition.model,
+            provider=target.source.name,
+            finish_reason=collected.finished.reason,
+            call=self.id,
+            reasoning=collected.reasoning_text or None,
+            reasoning_parts=tuple(collected.reasoning_parts),
+            tool_calls=tuple(collected.tool_calls),
+            response_id=started.response_id if started else None,
+            response_model=started.model if started else None,
+            usage_source=source,
+        )
+
+    def usage(self) -> tuple[Usage, str]:
+        """The tokens used so far, and whether the provider says so (of a whole answer) or they are estimated."""
+        reported = self.collected.usage
+        if reported is not None and self.collected.finished is not None:
+            return reported, "provider"
+        return self._estimated(reported), "estimated"
+
+    def settled(self, result: GenerationResult, *, record: bool) -> Settlement:
+        """The settlement of a whole answer."""
+        return Settlement(
+            id=self.id,
+            state="settled",
+            usage=result.usage,
+            usage_source=result.usage_source,
+            cost_nano_usd=result.cost_nano_usd,
+            latency_ms=self._since_began(perf_counter()),
+            first_token_ms=self._first_token_ms(),
+            response_id=result.response_id,
+            response_model=result.response_model,
+            finish_reason=result.finish_reason,
+            key=self.plan.key,
+            answer=result.to_answer() if self.plan.key is not None else None,
+            recorded=result.to_dict() if record else None,
+        )
+
+    def ended(self, error: AIError | None, *, broken: bool, record: bool) -> Settlement:
+        """The settlement of an attempt that came to nothing, or was given up (`error` is None).
+
+        broken: the answer was under way, and stopped. What arrived is paid; what was refused is not. Where a whole
+        answer was on its way and never came, nobody knows: it stays in doubt, with its hold.
+        """
+        state, usage, source = self._outcome(broken)
+        started, finished = self.collected.started, self.collected.finished
+        if state == "in_doubt" and error is not None:
+            error.details["in_doubt"] = True
+        return Settlement(
+            id=self.id,
+            state=state,
+            usage=usage,
+            usage_source=source,
+            cost_nano_usd=None if state == "in_doubt" else cost_nano_usd(self.plan.target.price, usage or Usage()),
+            latency_ms=self._since_began(perf_counter()),
+            first_token_ms=self._first_token_ms(),
+            response_id=started.response_id if started else None,
+            response_model=started.model if started else None,
+            finish_reason=finished.reason if finished else None,
+            error_code=error.code if error else CANCELLED,
+            error=error.message[:LONGEST_ERROR] if error else "Given up by the caller.",
+            recorded={"content": self.collected.text} if record and self.collected.texts else None,
+        )
+
+    def _outcome(self, broken: bool) -> tuple[SettledState, Usage | None, str]:
+        collected = self.collected
+        if not self.sent:
+            return "failed", None, "none"
+        if broken and not self.plan.call.stream:
+            return "in_doubt", None, "none"
+        if broken or collected.finished is not None or not collected.is_empty:
+            return "settled", *self.usage()
+        if collected.usage is not None:
+            return "failed", collected.usage, "provider"
+        return "failed", None, "none"
+
+    def _estimated(self, reported: Usage | None) -> Usage:
+        """What the provider reported so far, with the output counted from what arrived; never above the hold."""
+        call, bounds, collected = self.plan.call, self.request.bounds, self.collected
+        arguments = "".join(str(tool.arguments) for tool in collected.tool_calls)
+        reasoning = estimate_tokens(collected.reasoning_text)
+        output = min(estimate_tokens(collected.text + arguments) + reasoning, bounds.output)
+        if reported is None:
+            return Usage(
+                input=min(estimate_prompt(call), bounds.input), output=output, reasoning=min(reasoning, output)
+            )
+        return replace(
+            reported, output=max(reported.output, output), reasoning=max(reported.reasoning, min(reasoning, output))
+        )
+
+    def _first_token_ms(self) -> int | None:
+        first = self.collected.first_at
+        return None if first is None else self._since_began(first)
+
+    def _since_began(self, moment: float) -> int:
+        return int((moment - self.began) * 1000)
+
+    def _odd_answer(self) -> ProviderUnavailable:
+        return ProviderUnavailable(f"`{self.plan.target.source.name}` answered in a shape that is not documented.")
+
+
+def new_id() -> str:
+    """A UUID of version 7: rows that are written together lie together, which a random one would not give."""
+    milliseconds = time_ns() // 1_000_000
+    number = milliseconds << 80 | 7 << 76 | getrandbits(12) << 64 | 2 << 62 | getrandbits(62)
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def explained(error: AIError, attempt: Attempt) -> AIError:
+    """The error, with what it is about in its details, and with no secret in it."""
+    target = attempt.plan.target
+    error.details.setdefault("provider", target.source.name)
+    error.details.setdefault("model", target.definition.model)
+    error.details.setdefault("call", attempt.id)
+    secrets = [target.endpoint.api_key, *target.endpoint.headers.values()]
+    for secret in secrets:
+        if secret and len(secret) >= SHORTEST_SECRET:
+            error.message = error.message.replace(secret, "[redacted]")
+            error.details = {name: _without(secret, value) for name, value in error.details.items()}
+    error.args = (error.message,)
+    return error
+
+
+def _without(secret: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(secret, "[redacted]")
+    return value if isinstance(value, int | float | None) or secret not in repr(value) else "[redacted]"
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None

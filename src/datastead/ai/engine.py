@@ -1,0 +1,211 @@
+"""`AI`: models, from Python. A server has one for all; a script makes its own, with or without a database."""
+
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack
+
+from datastead.ai.endpoints import Endpoints
+from datastead.ai.models import ModelDefinition
+from datastead.ai.portal import Portal
+from datastead.ai.requests import (
+    LONGEST_KEY,
+    LONGEST_PURPOSE,
+    CallOptions,
+    build_call,
+    check_names,
+    text_option,
+    timeout_of,
+)
+from datastead.ai.results import GenerationResult
+from datastead.ai.streams import GenerationStream, StreamState, SyncStream
+from datastead.ai.targets import Targets
+from datastead.context import Clock, Context, system_clock
+from datastead.errors import InvalidRequest
+from datastead.extensions import Registry
+from datastead.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from datastead.ai.attempts import Plan
+    from datastead.ai.call import Caller
+    from datastead.ai.ledger import Ledger
+    from datastead.data.engine import Connection, Database
+
+__all__ = ["AI", "CallOptions", "GenerationResult", "GenerationStream"]
+
+_NOBODY: dict[str, str | None] = dict.fromkeys(("user", "role", "flow", "run", "step", "request_id"))
+
+
+class AI:
+    """Calls models, of every provider in the same way, and keeps the ledger.
+
+    Without a database the ledger is in memory. It starts by itself with the first call; `async with AI() as ai` (or
+    `with AI() as ai` for the twins that end in `_sync`) also closes it. It belongs to the event loop it started in.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        database: "Database | None" = None,
+        registry: Registry | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._settings = settings or load_settings()
+        self._endpoints = Endpoints(self._settings)
+        self._targets = Targets(self._endpoints, registry or Registry.discover())
+        self._given_database = database
+        self._own_database: Database | None = None
+        self._clock = clock
+        self._ledger: Ledger | None = None
+        self._caller: Caller | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._portal: Portal | None = None
+
+    async def generate(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationResult:
+        """A model's whole answer. Raises an `AIError`, whose `code` says what went wrong."""
+        check_names(options)
+        caller = await self._started()
+        return await caller.generate(self._plan(prompt, options, stream=False))
+
+    def generate_stream(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationStream:
+        """A model's answer as it comes: `async for event in ai.generate_stream(…): print(event.content, end="")`."""
+        from datastead.ai.call import Caller
+
+        check_names(options)
+
+        async def begin() -> "tuple[Caller, Plan]":
+            return await self._started(), self._plan(prompt, options, stream=True)
+
+        state = StreamState()
+        return GenerationStream(Caller.stream(begin, state), state)
+
+    def generate_sync(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationResult:
+        """`generate`, for scripts: waits for the answer."""
+        return self._in_portal().run(lambda: self.generate(prompt, **options))
+
+    def generate_stream_sync(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> SyncStream:
+        """`generate_stream`, for scripts: `for event in …`. Left early, it stops the provider."""
+        return SyncStream(self.generate_stream(prompt, **options), self._in_portal())
+
+    def models(self) -> list[ModelDefinition]:
+        """The models that are configured and allowed here."""
+        return self._endpoints.models()
+
+    async def release(self, key: str, connection: "Connection | None" = None) -> None:
+        """Lets go of the answer that is kept for a key: whoever asked for it has saved it, in the same transaction."""
+        await (await self._opened()).release(key, connection)
+
+    async def start(self) -> None:
+        """Opens the ledger. What processes held that have died since becomes `in_doubt`."""
+        await self._opened()
+
+    async def close(self) -> None:
+        """Settles what is under way, and closes the connections."""
+        caller, self._caller, self._ledger, self._starting = self._caller, None, None, None
+        if caller is not None:
+            await caller.close()
+        if self._own_database is not None:
+            await self._own_database.close()
+            self._own_database = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __enter__(self) -> Self:
+        self._in_portal()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close_sync()
+
+    def close_sync(self) -> None:
+        """`close`, for scripts."""
+        portal, self._portal = self._portal, None
+        if portal is not None:
+            portal.run(self.close)
+            portal.close()
+
+    async def _started(self) -> "Caller":
+        """The caller of this loop, made with the first call: what it does HTTP with takes a while to load."""
+        ledger = await self._opened()
+        if self._caller is None:
+            from datastead.ai.call import Caller
+
+            self._caller = Caller(
+                ledger, record=self._settings.ai_record_io, max_tokens_default=self._settings.ai_max_tokens_default
+            )
+        return self._caller
+
+    async def _opened(self) -> "Ledger":
+        loop = asyncio.get_running_loop()
+        if self._ledger is not None and loop is self._loop:
+            return self._ledger
+        if self._loop not in {None, loop} and (self._ledger is not None or self._starting is not None):
+            raise InvalidRequest("This `AI` was started in another event loop: close it there, or make another one.")
+        if self._starting is None:
+            self._loop, self._starting = loop, loop.create_task(self._start())
+        try:
+            await asyncio.shield(self._starting)
+        except BaseException:
+            if self._starting is not None and self._starting.done():
+                self._starting = None  # the next call tries again
+            raise
+        assert self._ledger is not None
+        return self._ledger
+
+    async def _start(self) -> None:
+        from datastead.ai.ledger import Ledger
+
+        database = self._given_database
+        if database is None:
+            from datastead.ai.memory import open_in_memory
+
+            database = self._own_database = await open_in_memory()
+        ledger = Ledger(database, self._clock)
+        await ledger.doubt_the_dead()
+        self._ledger = ledger
+
+    def _plan(self, prompt: str | None, options: CallOptions, *, stream: bool) -> "Plan":
+        from datastead.ai.attempts import Plan
+        from datastead.ai.bounds import check_call
+
+        target = self._targets.find(options["model"], options.get("provider"))
+        call = build_call(prompt, options, target.definition, stream=stream)
+        check_call(call, target.definition)
+        assert self._loop is not None
+        return Plan(
+            target=target,
+            call=call,
+            who=_who(options.get("context")),
+            deadline=self._loop.time() + timeout_of(options, self._settings.ai_timeout_s),
+            policy=options.get("in_doubt") or self._settings.ai_in_doubt,
+            key=text_option(options, "key", LONGEST_KEY),
+            purpose=text_option(options, "purpose", LONGEST_PURPOSE),
+        )
+
+    def _in_portal(self) -> Portal:
+        if self._portal is None:
+            self._portal = Portal()
+        return self._portal
+
+
+def _who(context: Context | None) -> dict[str, str | None]:
+    if context is None:
+        return _NOBODY
+    return {
+        "user": context.actor.user,
+        "role": context.actor.role,
+        "flow": context.flow,
+        "run": context.run,
+        "step": context.step,
+        "request_id": context.request_id,
+    }

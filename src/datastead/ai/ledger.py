@@ -1,0 +1,329 @@
+"""The ledger: a row for each attempt at a model call, held before it is sent and settled after. And answers by key.
+
+Two short writes a call; statements are compiled once. Nothing of a call is kept anywhere else.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+import sqlalchemy as sa
+
+from datastead.ai.batches import Batches
+from datastead.ai.budgets import Budgets, Need
+from datastead.ai.owner import is_dead, owner
+from datastead.data import system
+from datastead.errors import CallInDoubt
+from datastead.messages import Usage
+
+if TYPE_CHECKING:
+    from datastead.context import Clock
+    from datastead.data.engine import Connection, Database, Transaction
+
+LEASE = timedelta(seconds=30)
+"""How long a silent process keeps its calls; a living one renews them."""
+
+DIED = "The process died while the call was under way: it may have been paid."
+
+Policy = Literal["retry", "reject"]
+SettledState = Literal["settled", "failed", "in_doubt"]
+
+_calls = system.ai_calls
+_answers = system.ai_answers
+_HELD_COLUMNS = (
+    "id", "state", "key", "attempt", "provider", "model", "purpose", "user", "role", "flow", "run", "step",
+    "request_id", "held_tokens", "held_nano_usd", "price_state", "price", "owner", "lease_until", "created_at",
+    "prompt",
+)  # fmt: skip
+_SETTLED_COLUMNS = (
+    "state", "response_model", "response_id", "input_tokens", "output_tokens", "cache_read_tokens",
+    "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "reasoning_tokens",
+    "cost_nano_usd", "usage_source", "raw_usage", "finish_reason", "error_code", "error", "latency_ms",
+    "first_token_ms", "settled_at", "answer",
+)  # fmt: skip
+_IS_HELD = _calls.c.state == sa.literal_column("'held'")  # not a parameter: the index is of these rows only
+_NO_USAGE = Usage()
+
+
+@dataclass(slots=True)
+class Hold:
+    """A call that is about to be sent.
+
+    who: `user`, `role`, `flow`, `run`, `step`, `request_id`. need: the bound to hold. policy: what to do where an
+    earlier attempt is in doubt; None = go on, as this is a further attempt of the same call. prompt: JSON text, where
+    it is kept.
+    """
+
+    id: str
+    provider: str
+    model: str
+    who: Mapping[str, str | None]
+    need: Need
+    price_state: str
+    price: str
+    attempt: int = 1
+    key: str | None = None
+    purpose: str | None = None
+    policy: Policy | None = "retry"
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The call is held, as the key's so-manieth attempt."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The key has its answer already."""
+
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A call with this key is under way, and whoever makes it is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncapped:
+    """A hard budget applies, and the call does not limit its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """An earlier call with this key may have been paid."""
+
+    error: CallInDoubt
+
+
+Outcome = Held | Answered | Elsewhere | Uncapped | Doubtful
+
+
+@dataclass(slots=True)
+class Settlement:
+    """How an attempt ended.
+
+    state: `settled`, `failed` or `in_doubt`. usage: None = nothing was used. answer: what is kept for the key.
+    recorded: the answer, where the ledger keeps it.
+    """
+
+    id: str
+    state: SettledState
+    usage: Usage | None
+    usage_source: str
+    cost_nano_usd: int | None
+    latency_ms: int
+    first_token_ms: int | None = None
+    response_id: str | None = None
+    response_model: str | None = None
+    finish_reason: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+    key: str | None = None
+    answer: Mapping[str, Any] | None = None
+    recorded: Mapping[str, Any] | None = None
+
+
+class Ledger:
+    """The ledger in one database."""
+
+    def __init__(self, database: "Database", clock: "Clock") -> None:
+        self._database = database
+        self._clock = clock
+        self._batches = Batches(database)
+        self._budgets = Budgets(database)
+        self._lease_from: datetime | None = None
+        self._lease_until: Any = None
+        prepare = database.prepare
+        self._insert = prepare(_calls.insert().values({name: _value(name) for name in _HELD_COLUMNS}))
+        self._update = prepare(
+            _calls.update().where(_calls.c.id == sa.bindparam("call_id", None, _calls.c.id.type))
+            .values({name: _value(name) for name in _SETTLED_COLUMNS})
+        )  # fmt: skip
+        by_key = sa.bindparam("key", None, sa.String)
+        self._attempts = prepare(
+            sa.select(_calls.c.id, _calls.c.state, _calls.c.attempt, _calls.c.owner,
+                      _calls.c.lease_until < sa.bindparam("now", None, system.Timestamp), _calls.c.error_code)
+            .where(_calls.c.key == by_key).order_by(_calls.c.attempt)
+        )  # fmt: skip
+        self._answer = prepare(sa.select(_answers.c.answer).where(_answers.c.key == by_key))
+        self._forget = prepare(_answers.delete().where(_answers.c.key == by_key))
+        self._remember = prepare(
+            _answers.insert().values(
+                {column.name: sa.bindparam(column.name, None, column.type) for column in _answers.c}
+            )
+        )
+        self._doubt = prepare(_doubted().where(_calls.c.id == sa.bindparam("call_id", None, _calls.c.id.type)))
+
+    async def hold(self, hold: Hold) -> Outcome:
+        """Writes the row of an attempt, if the key has no answer and the budgets cover it.
+
+        Raises `BudgetExceeded` or `UnpricedModel`; then nothing is written.
+        """
+        now = self._clock()
+        parameters = self._held(hold, now)
+        if hold.key is None:
+            return await self._batches.write(lambda transaction: self._insert_held(transaction, hold, parameters, now))
+        try:
+            return await self._batches.write(lambda transaction: self._hold_keyed(transaction, hold, parameters, now))
+        except sa.exc.IntegrityError:
+            return Elsewhere()  # another process took the key in the same moment
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Writes how an attempt ended, and its answer where it has a key."""
+        now = self._clock()
+        parameters = self._settled(settlement, now)
+        if settlement.key is None or settlement.answer is None:
+            await self._batches.write(lambda transaction: transaction.raw(self._update, parameters))
+            return
+        answer = {"key": settlement.key, "call": settlement.id, "created_at": parameters["settled_at"],
+                  "answer": _json(settlement.answer)}  # fmt: skip
+
+        def work(transaction: "Transaction") -> None:
+            transaction.raw(self._update, parameters)
+            transaction.raw(self._forget, answer)
+            transaction.raw(self._remember, answer)
+
+        await self._batches.write(work)
+
+    async def release(self, key: str, connection: "Connection | None" = None) -> None:
+        """Lets go of a key's answer: the step that asked for it is saved, in the same transaction if one is given."""
+        run = connection.run if connection is not None else self._batches.write
+        await run(lambda transaction: transaction.raw(self._forget, {"key": key}))
+
+    async def doubt_the_dead(self) -> int:
+        """Marks what dead processes held as in doubt; how many calls that were."""
+        now = self._clock()
+
+        def work(transaction: "Transaction") -> int:
+            held = sa.select(_calls.c.owner).where(_IS_HELD).distinct()
+            dead = [name for (name,) in transaction.execute(held).all() if name is None or is_dead(name)]
+            gone = sa.or_(_calls.c.owner.in_(dead), _calls.c.owner.is_(None), _calls.c.lease_until < now)
+            return transaction.execute(_doubted().where(gone)).rowcount
+
+        return await self._database.write(work)
+
+    async def renew(self, calls: Collection[str]) -> None:
+        """Renews the leases of calls that are under way."""
+        until = self._clock() + LEASE
+        held = _calls.update().where(_IS_HELD, _calls.c.id.in_(calls)).values(lease_until=until)
+        await self._database.write(lambda transaction: transaction.execute(held))
+
+    async def withdraw(self, call: str) -> None:
+        """Marks a call as failed that was never sent; after its hold, which may still be about to be written."""
+        now = self._clock()
+        withdrawn = _calls.update().where(_IS_HELD, _calls.c.id == call).values(
+            state="failed", error_code="CANCELLED", cost_nano_usd=0, settled_at=now
+        )  # fmt: skip
+        await self._batches.write(lambda transaction: transaction.execute(withdrawn))
+
+    def _hold_keyed(self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime) -> Outcome:
+        key = {"key": hold.key, "now": self._database.timestamp(now)}
+        answers = transaction.raw(self._answer, key)
+        if answers:
+            return Answered(_parsed(answers[0][0]))
+        attempts = transaction.raw(self._attempts, key)
+        for call_id, state, _, holder, lapsed, _ in attempts:
+            if state == "held" and not (lapsed or is_dead(holder)):
+                return Elsewhere()
+            if state == "held":
+                transaction.raw(self._doubt, {"call_id": call_id})
+        doubtful = [row for row in attempts if row[1] in {"held", "in_doubt"} or (row[1] == "settled" and not row[5])]
+        if doubtful and hold.policy == "reject":
+            return Doubtful(_in_doubt(hold, str(doubtful[-1][0])))
+        parameters["attempt"] = attempts[-1][2] + 1 if attempts else 1
+        return self._insert_held(transaction, hold, parameters, now)
+
+    def _insert_held(
+        self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime
+    ) -> Outcome:
+        budgets = self._budgets.applies(transaction, hold.need)
+        if budgets and not hold.need.capped:
+            return Uncapped()
+        self._budgets.check(transaction, budgets, hold.need, now)
+        transaction.raw(self._insert, parameters)
+        return Held(parameters["attempt"])
+
+    def _held(self, hold: Hold, now: datetime) -> dict[str, Any]:
+        return {
+            **hold.who,
+            "id": hold.id,
+            "state": "held",
+            "key": hold.key,
+            "attempt": hold.attempt,
+            "provider": hold.provider,
+            "model": hold.model,
+            "purpose": hold.purpose,
+            "held_tokens": hold.need.tokens,
+            "held_nano_usd": hold.need.nano_usd,
+            "price_state": hold.price_state,
+            "price": hold.price,
+            "owner": owner(),
+            "lease_until": self._lease(now),
+            "created_at": self._database.timestamp(now),
+            "prompt": hold.prompt,
+        }
+
+    def _lease(self, now: datetime) -> Any:
+        """When a call that is held now lapses; worked out once a second."""
+        second = now.replace(microsecond=0)
+        if self._lease_from != second:
+            self._lease_from, self._lease_until = second, self._database.timestamp(second + LEASE)
+        return self._lease_until
+
+    def _settled(self, settlement: Settlement, now: datetime) -> dict[str, Any]:
+        usage = settlement.usage or _NO_USAGE
+        return {
+            "call_id": settlement.id,
+            "state": settlement.state,
+            "response_model": settlement.response_model,
+            "response_id": settlement.response_id,
+            "input_tokens": usage.input,
+            "output_tokens": usage.output,
+            "cache_read_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+            "cache_write_1h_tokens": usage.cache_write_1h,
+            "audio_input_tokens": usage.audio_input,
+            "audio_output_tokens": usage.audio_output,
+            "reasoning_tokens": usage.reasoning,
+            "cost_nano_usd": settlement.cost_nano_usd,
+            "usage_source": settlement.usage_source,
+            "raw_usage": None if usage.raw is None else _json(usage.raw),
+            "finish_reason": settlement.finish_reason,
+            "error_code": settlement.error_code,
+            "error": settlement.error,
+            "latency_ms": settlement.latency_ms,
+            "first_token_ms": settlement.first_token_ms,
+            "settled_at": self._database.timestamp(now),
+            "answer": None if settlement.recorded is None else _json(settlement.recorded),
+        }
+
+
+def _value(name: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(name, None, _calls.c[name].type)
+
+
+def _doubted() -> sa.Update:
+    return _calls.update().where(_IS_HELD).values(state="in_doubt", error=DIED)
+
+
+def _in_doubt(hold: Hold, call: str) -> CallInDoubt:
+    return CallInDoubt(
+        f"An earlier call for `{hold.key}` may have been paid already (call `{call}`): it is not made again, as the"
+        " policy is `reject`.", key=hold.key, call=call,
+    )  # fmt: skip
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
+
+
+def _parsed(value: Any) -> Mapping[str, Any]:
+    """PostgreSQL's driver parses JSON itself."""
+    parsed: Mapping[str, Any] = orjson.loads(value) if isinstance(value, str | bytes) else value
+    return parsed

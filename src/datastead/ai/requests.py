@@ -1,0 +1,193 @@
+"""What a caller asks for, checked once and turned into a `Call`."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
+
+from datastead.ai.models import ModelDefinition
+from datastead.errors import InvalidRequest
+from datastead.messages import Attachment, Call, Effort, Message, Part, Text, ToolDefinition
+
+if TYPE_CHECKING:
+    from datastead.context import Context
+
+
+class CallOptions(TypedDict, total=False):
+    """What `generate` and its three twins take beside the prompt.
+
+    model: an id, `provider:model` or `provider/model`. provider: where it is, if the id alone does not say.
+    messages: earlier turns, `Message` or `{role, content}`; the prompt comes after them. attachments: go with the
+    prompt. max_tokens: output cap, tokens. schema: JSON schema of the answer. enable_reasoning, effort, budget_tokens:
+    how much to reason. provider_options: into the request's JSON, as they are. timeout_s: for all attempts together.
+    key: names the call: the same key again gives the same answer, without paying for it. purpose: for the ledger.
+    context: who asks, and in which run. in_doubt: what to do where an earlier attempt may have been paid.
+    """
+
+    model: Required[str]
+    provider: str | None
+    messages: "Sequence[Message | Mapping[str, Any]] | None"
+    system: str | None
+    attachments: Sequence[Attachment] | None
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    stop: str | Sequence[str] | None
+    tools: Sequence[ToolDefinition] | None
+    tool_choice: str | None
+    schema: Mapping[str, Any] | None
+    enable_reasoning: bool | None
+    effort: Effort | None
+    budget_tokens: int | None
+    provider_options: Mapping[str, Any] | None
+    timeout_s: float | None
+    key: str | None
+    purpose: str | None
+    context: "Context | None"
+    in_doubt: Literal["retry", "reject"] | None
+
+
+_NAMES = frozenset(CallOptions.__annotations__)
+_EFFORTS = ("minimal", "low", "medium", "high")
+_NOTHING: Mapping[str, Any] = {}
+LONGEST_KEY = 128
+LONGEST_PURPOSE = 64
+
+
+def check_names(options: Mapping[str, Any]) -> None:
+    """Raises `TypeError` as Python does for a keyword that is not one."""
+    for name in options.keys() - _NAMES:
+        near = difflib.get_close_matches(name, _NAMES, n=1)
+        hint = f" Did you mean `{near[0]}`?" if near else ""
+        raise TypeError(f"There is no option `{name}`.{hint}")
+    if "model" not in options:
+        raise TypeError("`model` is missing: which model shall be called?")
+
+
+def build_call(prompt: str | None, options: CallOptions, definition: ModelDefinition, *, stream: bool) -> Call:
+    """The call that the options describe. Raises `InvalidRequest` that names the parameter."""
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    system, messages = _conversation(prompt, given)
+    checked = {name: check(given, name) for name, check in _CHECKS.items() if name in given}
+    extra = _object(given, "provider_options") if "provider_options" in given else _NOTHING
+    return Call(
+        model=definition.model,
+        messages=messages,
+        system=system,
+        stream=stream,
+        provider_options={**definition.provider_options, **extra} if extra else definition.provider_options,
+        **checked,
+    )
+
+
+def text_option(options: CallOptions, name: Literal["key", "purpose"], longest: int) -> str | None:
+    """A short text for the ledger. Raises `InvalidRequest` where it would not fit."""
+    value = options.get(name)
+    if value is not None and not (isinstance(value, str) and 0 < len(value) <= longest):
+        raise _invalid(name, value, f"text of 1 to {longest} characters")
+    return value
+
+
+def timeout_of(options: CallOptions, default_s: float) -> float:
+    """Seconds that all attempts may take together."""
+    value = options.get("timeout_s")
+    if value is None:
+        return default_s
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise _invalid("timeout_s", value, "a number of seconds above 0")
+    return float(value)
+
+
+def _conversation(prompt: str | None, given: Mapping[str, Any]) -> tuple[str | None, tuple[Message, ...]]:
+    systems = [given["system"]] if given.get("system") else []
+    messages: list[Message] = []
+    for position, message in enumerate(given.get("messages", ())):
+        if isinstance(message, Message):
+            messages.append(message)
+        elif isinstance(message, Mapping) and message.get("role") == "system":
+            systems.append(_content(message.get("content"), position))
+        else:
+            messages.append(_message(message, position))
+    if prompt is not None and not isinstance(prompt, str):
+        raise _invalid("prompt", prompt, "text")
+    parts: tuple[Part, ...] = (*([Text(prompt)] if prompt else []), *given.get("attachments", ()))
+    turns = (*messages, Message("user", parts)) if parts else tuple(messages)
+    if not any(turn.parts for turn in turns):
+        raise InvalidRequest("There is nothing to answer: `prompt` and `messages` are empty.", parameter="prompt")
+    return "\n\n".join(systems) or None, turns
+
+
+def _message(message: Any, position: int) -> Message:
+    if not isinstance(message, Mapping) or message.get("role") not in {"user", "assistant"}:
+        raise _invalid(
+            f"messages.{position}", message, "a `Message`, or `{role, content}` of user, assistant or system"
+        )
+    return Message(message["role"], (Text(_content(message.get("content"), position)),))
+
+
+def _content(content: Any, position: int) -> str:
+    """Text, or a list of `{type: "text", text}`."""
+    if isinstance(content, str):
+        return content
+    pieces = content if isinstance(content, Sequence) else [None]
+    texts = [piece.get("text") if isinstance(piece, Mapping) and piece.get("type") == "text" else None
+             for piece in pieces]  # fmt: skip
+    if not all(isinstance(text, str) for text in texts):
+        raise _invalid(f"messages.{position}.content", content, "text, or a list of `{type: 'text', text}`")
+    return "".join(str(text) for text in texts)
+
+
+def _count(given: Mapping[str, Any], name: str) -> int:
+    value = given[name]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _invalid(name, value, "a whole number of tokens, 1 or more")
+    return value
+
+
+def _number(low: float, high: float) -> Callable[[Mapping[str, Any], str], float]:
+    def check(given: Mapping[str, Any], name: str) -> float:
+        value = given[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise _invalid(name, value, f"a number from {low} to {high}")
+        return value
+
+    return check
+
+
+def _effort(given: Mapping[str, Any], name: str) -> str:
+    value: str = given[name]
+    if value not in _EFFORTS:
+        raise _invalid(name, value, f"one of {', '.join(f'`{each}`' for each in _EFFORTS)}")
+    return value
+
+
+def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value: Mapping[str, Any] = given[name]
+    if not isinstance(value, Mapping):
+        raise _invalid(name, value, "an object")
+    return value
+
+
+def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = (given[name],) if isinstance(given[name], str) else tuple(given[name])
+    if not all(isinstance(each, str) for each in value):
+        raise _invalid(name, value, "text, or a list of texts")
+    return value
+
+
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
+    "max_tokens": _count,
+    "budget_tokens": _count,
+    "temperature": _number(0, 2),
+    "top_p": _number(0, 1),
+    "stop": _texts,
+    "tools": lambda given, name: tuple(given[name]),
+    "tool_choice": lambda given, name: str(given[name]),
+    "schema": _object,
+    "enable_reasoning": lambda given, name: bool(given[name]),
+    "effort": _effort,
+}
+
+
+def _invalid(parameter: str, value: Any, allowed: str) -> InvalidRequest:
+    shown = repr(value)[:80]
+    return InvalidRequest(f"`{parameter}` is {shown}: use {allowed}.", parameter=parameter)

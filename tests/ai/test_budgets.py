@@ -1,0 +1,194 @@
+"""Budgets: a hard one holds under any concurrency, and what it refuses says why."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from datastead import Actor, Context, Settings
+from datastead.ai.budgets import window_end, window_start
+from datastead.data import system
+from datastead.errors import AIError, BudgetExceeded, UnpricedModel
+from datastead.testing.simulator import Simulator
+from tests.ai.conftest import House, opened
+
+USER = "00000000-0000-4000-8000-000000000001"
+OTHER = "00000000-0000-4000-8000-000000000002"
+CENT = 10_000_000  # nano-USD
+
+
+async def ask(house: House, user: str | None = None, **options: Any) -> None:
+    services: Any = None
+    context = Context(services, Actor(user=user)) if user else None
+    await house.ai.generate("Hello", **{"model": "gpt-4.1", "max_tokens": 100, "context": context, **options})
+
+
+@pytest.mark.parametrize("houses", [1, 2])
+async def test_fifty_calls_at_once_never_pass_a_small_cap(
+    database_url: str, settings: Callable[..., Settings], simulator: Simulator, houses: int
+) -> None:
+    simulator.default({"delay_s": 0.05, "usage": {"input": 10, "output": 100}})
+    cap = 5 * (10 * 2000 + 100 * 8000)
+    async with opened(database_url, settings()) as first, opened(database_url, settings()) as second:
+        await first.budget(limit_nano_usd=cap)
+        both = [first, second][:houses]
+        outcomes = await asyncio.gather(*(ask(both[n % houses]) for n in range(50)), return_exceptions=True)
+        rows = await first.rows()
+        for _ in range(5):
+            await asyncio.gather(ask(first), return_exceptions=True)
+        settled = [row for row in await first.rows() if row["state"] == "settled"]
+    assert all(outcome is None or isinstance(outcome, BudgetExceeded) for outcome in outcomes)
+    assert {row["state"] for row in rows} == {"settled"}
+    assert 0 < sum(row["cost_nano_usd"] for row in settled) <= cap
+    assert len(settled) >= 4  # what a hold kept free while it lasted can be used afterwards
+
+
+async def test_what_is_in_doubt_keeps_its_hold(any_house: House, simulator: Simulator) -> None:
+    await any_house.budget(limit_nano_usd=2_000_000)
+    simulator.script({"delay_s": 30})
+    with pytest.raises(AIError):
+        await ask(any_house, timeout_s=0.2)
+    with pytest.raises(BudgetExceeded):
+        await ask(any_house)
+
+
+async def test_what_failed_holds_nothing(any_house: House, simulator: Simulator) -> None:
+    await any_house.budget(limit_nano_usd=2_000_000)
+    simulator.script({"kind": "bad-key", "times": 3})
+    for _ in range(3):
+        with pytest.raises(AIError):
+            await ask(any_house)
+    await ask(any_house)
+
+
+async def test_a_refusal_says_which_budget_how_much_is_left_and_until_when(
+    database_url: str, settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    noon = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
+    async with opened(database_url, settings(), clock=lambda: noon) as house:
+        await house.budget(scope="user", scope_id=USER, window="day", limit_nano_usd=CENT // 100)
+        with pytest.raises(BudgetExceeded) as caught:
+            await ask(house, USER)
+        rows = await house.rows()
+    details = caught.value.details
+    assert {name: details[name] for name in ("scope", "scope_id", "window", "unit", "limit", "left", "resets_at")} == {
+        "scope": "user", "scope_id": USER, "window": "day", "unit": "usd", "limit": 0.0001, "left": 0.0001,
+        "resets_at": "2026-11-24T00:00:00+00:00",
+    }  # fmt: skip
+    assert (caught.value.status, simulator.requests, rows) == (402, [], [])
+
+
+@pytest.mark.parametrize(
+    ("scope", "scope_id", "hit", "missed"),
+    [
+        ("user", USER, {"user": USER}, {"user": OTHER}),
+        ("user", USER, {"user": USER}, {}),
+        ("user", None, {"user": USER}, {}),
+        ("model", "gpt-4.1", {}, {"model": "gpt-5"}),
+        ("provider", "openai", {}, {"model": "claude-haiku-4-5"}),
+        ("purpose", "test", {"purpose": "test"}, {"purpose": "other"}),
+    ],
+)
+async def test_a_budget_is_about_its_scope_and_nothing_else(
+    any_house: House, scope: str, scope_id: str | None, hit: dict[str, Any], missed: dict[str, Any]
+) -> None:
+    await any_house.budget(scope=scope, scope_id=scope_id, limit_nano_usd=0)
+    await ask(any_house, **missed)
+    with pytest.raises(BudgetExceeded):
+        await ask(any_house, **hit)
+
+
+async def test_a_budget_for_each_user_counts_each_by_itself(any_house: House) -> None:
+    await any_house.budget(scope="user", scope_id=None, limit_nano_usd=1_500_000)
+    await ask(any_house, USER)
+    await ask(any_house, OTHER)
+    with pytest.raises(BudgetExceeded):
+        await ask(any_house, USER, max_tokens=140)
+
+
+async def test_a_window_that_is_over_is_forgotten(
+    database_url: str, settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    now = [datetime(2026, 11, 30, 23, 50, tzinfo=UTC)]
+    simulator.default({"usage": {"input": 10, "output": 100}})
+    async with opened(database_url, settings(), clock=lambda: now[0]) as house:
+        await house.budget(window="month", limit_nano_usd=1_500_000)
+        await ask(house)
+        with pytest.raises(BudgetExceeded):
+            await ask(house)
+        now[0] = datetime(2026, 12, 1, tzinfo=UTC)
+        await ask(house)
+
+
+async def test_a_budget_in_tokens_holds_too(any_house: House) -> None:
+    await any_house.budget(limit_tokens=300)
+    with pytest.raises(BudgetExceeded) as caught:
+        await ask(any_house, max_tokens=200)
+    assert (caught.value.details["unit"], caught.value.details["left"]) == ("tokens", 300)
+
+
+async def test_a_model_without_a_price_is_refused_under_a_budget_in_usd(
+    database_url: str, settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    async with opened(database_url, settings(ai_openai_compatible_models=[{"id": "unpriced"}])) as house:
+        await house.budget(limit_nano_usd=10**12)
+        with pytest.raises(UnpricedModel):
+            await ask(house, model="unpriced")
+    assert simulator.requests == []
+
+
+async def test_a_model_that_is_declared_free_passes_under_any_budget(
+    database_url: str, settings: Callable[..., Settings]
+) -> None:
+    free = [{"id": "free", "cost": {"input": 0, "output": 0}}]
+    async with opened(database_url, settings(ai_openai_compatible_models=free)) as house:
+        await house.budget(limit_nano_usd=0)
+        await ask(house, model="free")
+
+
+async def test_under_a_hard_budget_a_call_without_a_cap_is_sent_with_one(
+    any_house: House, simulator: Simulator
+) -> None:
+    await any_house.budget(limit_nano_usd=10**12)
+    for wire, model in (("openai", "gpt-4.1"), ("openai-compatible", "local"), ("google", "gemini-2.5-flash"),
+                        ("anthropic", "claude-haiku-4-5")):  # fmt: skip
+        await ask(any_house, model=model, provider=wire, max_tokens=None)
+    sent = [request["json"] for request in simulator.requests]
+    caps = [sent[0]["max_output_tokens"], sent[1]["max_tokens"], sent[2]["generationConfig"]["maxOutputTokens"]]
+    assert [*caps, sent[3]["max_tokens"]] == [4096, 4096, 4096, 4096]
+
+
+async def test_a_soft_budget_stops_nothing(any_house: House) -> None:
+    await any_house.budget(limit_nano_usd=0, hard=False)
+    await ask(any_house)
+
+
+@pytest.mark.parametrize(
+    ("window", "start", "end"),
+    [
+        ("hour", "2026-11-25T13:00", "2026-11-25T14:00"),
+        ("day", "2026-11-25T00:00", "2026-11-26T00:00"),
+        ("week", "2026-11-23T00:00", "2026-11-30T00:00"),
+        ("month", "2026-11-01T00:00", "2026-12-01T00:00"),
+        ("total", "1970-01-01T00:00", None),
+    ],
+)
+def test_windows_are_of_the_calendar_in_utc(window: str, start: str, end: str | None) -> None:
+    now = datetime(2026, 11, 25, 13, 14, 15, tzinfo=UTC)
+    found = window_end(window, now)
+    assert window_start(window, now).isoformat().startswith(start)
+    assert (found is None and end is None) or (found is not None and found.isoformat().startswith(end or "?"))
+
+
+async def test_a_budget_made_meanwhile_counts_what_was_spent_before(any_house: House, simulator: Simulator) -> None:
+    simulator.default({"usage": {"input": 10, "output": 100}})
+    await ask(any_house)
+    await any_house.budget(limit_nano_usd=1_000_000)
+    with pytest.raises(BudgetExceeded) as caught:
+        await ask(any_house)
+    spent = sa.select(sa.func.sum(system.ai_calls.c.cost_nano_usd))
+    total = await any_house.database.read(lambda transaction: transaction.execute(spent).scalar_one())
+    assert caught.value.details["left"] == (1_000_000 - int(total)) / 1e9
