@@ -1,0 +1,1 @@
+"""Who is calling: tokens, logging in, and the first administrator."""

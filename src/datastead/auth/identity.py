@@ -1,0 +1,113 @@
+"""`Identity`: what the database says of a user: role, the role's ancestors, and the policies that apply."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from datastead.context import Actor
+from datastead.data import system
+
+if TYPE_CHECKING:
+    from datastead.data.engine import Database, Transaction
+
+MAX_ANCESTORS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one policy grants. networks: the addresses it is limited to; empty = all."""
+
+    admin_access: bool
+    app_access: bool
+    networks: tuple[str, ...] = ()
+
+    def applies_to(self, ip: str | None) -> bool:
+        return not self.networks or (ip is not None and any(_is_in(ip, network) for network in self.networks))
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user who may act. roles: the role and its ancestors."""
+
+    user: str
+    role: str | None
+    roles: tuple[str, ...]
+    policies: tuple[Policy, ...]
+
+    def actor(self, ip: str | None = None, user_agent: str | None = None) -> Actor:
+        """The user, acting from an address."""
+        policies = [policy for policy in self.policies if policy.applies_to(ip)]
+        return Actor(
+            user=self.user,
+            role=self.role,
+            roles=self.roles,
+            is_admin=any(policy.admin_access for policy in policies),
+            has_app_access=any(policy.admin_access or policy.app_access for policy in policies),
+            ip=ip,
+            user_agent=user_agent,
+        )
+
+
+async def identity_of(database: "Database", condition: sa.ColumnElement[bool]) -> Identity | None:
+    """The active user for whom the condition (on `directus_users`) holds."""
+    return await database.read(_reader(condition))
+
+
+def _reader(condition: sa.ColumnElement[bool]) -> "Callable[[Transaction], Identity | None]":
+    users = system.users
+    statement = sa.select(users.c.id, users.c.role).where(condition, users.c.status == "active")
+
+    def read(transaction: "Transaction") -> Identity | None:
+        row = transaction.execute(statement).first()
+        if row is None:
+            return None
+        roles = _with_ancestors(transaction, row.role)
+        return Identity(row.id, row.role, roles, _policies(transaction, row.id, roles))
+
+    return read
+
+
+def _with_ancestors(transaction: "Transaction", role: str | None) -> tuple[str, ...]:
+    """The role, its parent, and so on: read together, as there are few."""
+    if role is None:
+        return ()
+    rows = transaction.execute(sa.select(system.roles.c.id, system.roles.c.parent)).all()
+    parents: dict[str, str | None] = {row.id: row.parent for row in rows}
+    found: list[str] = []
+    while role is not None and role not in found and len(found) < MAX_ANCESTORS:
+        found.append(role)
+        role = parents.get(role)
+    return tuple(found)
+
+
+def _policies(transaction: "Transaction", user: str, roles: Sequence[str]) -> tuple[Policy, ...]:
+    access, policies = system.access, system.policies
+    statement = (
+        sa.select(policies.c.admin_access, policies.c.app_access, policies.c.ip_access)
+        .join(access, access.c.policy == policies.c.id)
+        .where(sa.or_(access.c.user == user, access.c.role.in_(roles)))
+    )
+    return tuple(
+        Policy(bool(row.admin_access), bool(row.app_access), _networks(row.ip_access))
+        for row in transaction.execute(statement).all()
+    )
+
+
+def _networks(ip_access: Any) -> tuple[str, ...]:
+    return tuple(part.strip() for part in str(ip_access or "").split(",") if part.strip())
+
+
+def _is_in(ip: str, network: str) -> bool:
+    """Also for a range written as `first-last`."""
+    try:
+        first, dash, last = network.partition("-")
+        address = ip_address(ip)
+        if dash:
+            low, high = ip_address(first.strip()), ip_address(last.strip())
+            return low.version == address.version == high.version and int(low) <= int(address) <= int(high)
+        return address in ip_network(network, strict=False)
+    except ValueError:
+        return False  # an address that nobody can have

@@ -1,0 +1,142 @@
+"""Users made by the platform itself: the first administrator, and those of the command line."""
+
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from datastead.auth.passwords import hash_password
+from datastead.data import system
+from datastead.errors import InvalidPayload, RecordNotUnique
+
+if TYPE_CHECKING:
+    from datastead.data.engine import Connection, Database
+    from datastead.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A user that was made. password: in clear, where it was made up and nobody has seen it yet."""
+
+    id: str
+    email: str
+    password: str | None = None
+
+
+async def ensure_admin(database: "Database", settings: "Settings") -> NewUser | None:
+    """The first administrator, where the database has no user yet; and `ADMIN_TOKEN` is that user's token."""
+    if await _is_settled(database, settings):
+        return None
+    made_up = None if settings.admin_password else secrets.token_urlsafe(12)
+    password = settings.admin_password.get_secret_value() if settings.admin_password else made_up or ""
+    hashed = await hash_password(password)
+    async with database.transaction() as connection:
+        await _one_at_a_time(database, connection)
+        user = await _user(connection, settings.admin_email)
+        new = None
+        if user is None and not await _any_user(connection):
+            user = await _insert_admin(connection, settings.admin_email, hashed)
+            new = NewUser(user, settings.admin_email, made_up)
+        await _set_admin_token(connection, settings, user)
+    return new
+
+
+async def create_user(database: "Database", email: str, *, password: str | None = None, admin: bool = False) -> NewUser:
+    """A new user, with a made-up password where none is given. admin: with a role that has admin access."""
+    made_up = None if password else secrets.token_urlsafe(12)
+    hashed = await hash_password(password or made_up or "")
+    async with database.transaction() as connection:
+        if await _user(connection, email) is not None:
+            raise RecordNotUnique(f"There is a user `{email}` already.", collection="directus_users", field="email")
+        role = (await _admin_role(connection) or await _insert_admin_role(connection)) if admin else None
+        user = await _insert_user(connection, email, hashed, role)
+    return NewUser(user, email, made_up)
+
+
+async def new_token(database: "Database", email: str) -> str:
+    """A new static token for a user; the one before is no longer valid."""
+    token = secrets.token_urlsafe(24)
+    async with database.transaction() as connection:
+        user = await _user(connection, email)
+        if user is None:
+            raise InvalidPayload(f"There is no user `{email}`.", field="email")
+        await _update_user(connection, user, token=token)
+    return token
+
+
+async def _is_settled(database: "Database", settings: "Settings") -> bool:
+    """Whether there is nothing to do: the usual start, without a transaction and without a hash."""
+    users, token = system.users, settings.admin_token
+    statement = sa.select(users.c.id).limit(1)
+    if token is not None:
+        statement = statement.where(users.c.email == settings.admin_email, users.c.token == token.get_secret_value())
+    return await database.read(lambda transaction: transaction.execute(statement).first()) is not None
+
+
+async def _one_at_a_time(database: "Database", connection: "Connection") -> None:
+    """Several processes may start at once on an empty database; SQLite has one writer anyway."""
+    if database.dialect == "postgresql":
+        await connection.execute(sa.text("LOCK TABLE directus_users IN SHARE ROW EXCLUSIVE MODE"))
+
+
+async def _set_admin_token(connection: "Connection", settings: "Settings", user: str | None) -> None:
+    if settings.admin_token is None:
+        return
+    if user is None:
+        log.warning("`ADMIN_TOKEN` is not in use: no user has the email of `ADMIN_EMAIL`.")
+        return
+    await _update_user(connection, user, token=settings.admin_token.get_secret_value())
+
+
+async def _user(connection: "Connection", email: str) -> str | None:
+    users = system.users
+    rows = await connection.execute(sa.select(users.c.id).where(sa.func.lower(users.c.email) == email.lower()))
+    return rows[0].id if rows else None
+
+
+async def _any_user(connection: "Connection") -> bool:
+    return bool(await connection.execute(sa.select(system.users.c.id).limit(1)))
+
+
+async def _admin_role(connection: "Connection") -> str | None:
+    access, policies = system.access, system.policies
+    rows = await connection.execute(
+        sa.select(access.c.role)
+        .join(policies, access.c.policy == policies.c.id)
+        .where(policies.c.admin_access == sa.true(), access.c.role.is_not(None))
+    )
+    return rows[0].role if rows else None
+
+
+async def _insert_admin(connection: "Connection", email: str, hashed: str) -> str:
+    role = await _admin_role(connection) or await _insert_admin_role(connection)
+    return await _insert_user(connection, email, hashed, role, first_name="Admin", last_name="User")
+
+
+async def _insert_admin_role(connection: "Connection") -> str:
+    role, policy = str(uuid4()), str(uuid4())
+    await connection.execute(
+        system.roles.insert().values(id=role, name="Administrator", icon="verified", description="May do everything.")
+    )
+    await connection.execute(
+        system.policies.insert().values(
+            id=policy, name="Administrator", icon="verified", admin_access=True, app_access=True
+        )
+    )
+    await connection.execute(system.access.insert().values(id=str(uuid4()), role=role, policy=policy, sort=1))
+    return role
+
+
+async def _insert_user(connection: "Connection", email: str, hashed: str, role: str | None, **values: Any) -> str:
+    user = str(uuid4())
+    await connection.execute(system.users.insert().values(id=user, email=email, password=hashed, role=role, **values))
+    return user
+
+
+async def _update_user(connection: "Connection", user: str, **values: Any) -> None:
+    await connection.execute(system.users.update().where(system.users.c.id == user).values(**values))
