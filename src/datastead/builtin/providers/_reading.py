@@ -15,14 +15,15 @@ NOTHING: Mapping[str, Any] = {}
 
 def an_object(value: object) -> Mapping[str, Any]:
     """The value where it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else NOTHING
+    # The first test is for speed: what comes from JSON is a dict, and the second costs four times as much.
+    return value if value.__class__ is dict or isinstance(value, Mapping) else NOTHING
 
 
 def objects(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list; an empty list where it is none."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if value.__class__ is not list and (not isinstance(value, Sequence) or isinstance(value, str)):
         return []
-    return [entry for entry in value if isinstance(entry, Mapping)]
+    return [entry for entry in value if entry.__class__ is dict or isinstance(entry, Mapping)]
 
 
 def string(value: object) -> str:
@@ -32,7 +33,7 @@ def string(value: object) -> str:
 
 def count(value: object) -> int:
     """The value where it is a count of tokens, else 0."""
-    return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if value.__class__ is int and value > 0 else 0
 
 
 def arguments(text: str, tool: str) -> dict[str, Any]:
@@ -56,6 +57,8 @@ def openai_usage(raw: Mapping[str, Any], prompt: str, answer: str) -> Usage | No
     prompt, answer: the wire's words for input and output. Cached and audio tokens are inside the input, reasoning
     and audio tokens inside the output.
     """
+    if not raw:
+        return None
     total_input, total_output = count(raw.get(f"{prompt}_tokens")), count(raw.get(f"{answer}_tokens"))
     if not total_input and not total_output:
         return None

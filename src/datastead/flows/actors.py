@@ -1,0 +1,43 @@
+"""Who acts in a run: the actor that caused it, kept with the run; and what templates see as `$accountability`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from datastead.context import PUBLIC, SYSTEM, Actor
+
+
+def to_json(actor: Actor) -> dict[str, Any]:
+    """The actor as a run keeps it."""
+    return {
+        "user": actor.user, "role": actor.role, "roles": list(actor.roles), "is_admin": actor.is_admin,
+        "has_app_access": actor.has_app_access, "ip": actor.ip, "user_agent": actor.user_agent,
+    }  # fmt: skip
+
+
+def from_json(saved: Mapping[str, Any] | None) -> Actor:
+    """The actor that a run keeps. None is nobody: the public."""
+    return Actor(**{**saved, "roles": tuple(saved["roles"])}) if saved else PUBLIC
+
+
+def accountability(actor: Actor) -> dict[str, Any] | None:
+    """`$accountability`: null where the server itself acts."""
+    if actor == SYSTEM:
+        return None
+    return {
+        "role": actor.role, "user": actor.user, "roles": list(actor.roles), "admin": actor.is_admin,
+        "app": actor.has_app_access, "ip": actor.ip, "userAgent": actor.user_agent,
+    }  # fmt: skip
+
+
+def permitted(caused_by: Actor, permissions: object) -> Actor:
+    """Who an operation acts as, by its option `permissions`: `$trigger`, `$full`, `$public`, or a role's id."""
+    match permissions:
+        case None | "" | "$trigger":
+            return caused_by
+        case "$full":
+            return SYSTEM
+        case "$public":
+            return PUBLIC
+        case _:
+            role = str(permissions)
+            return Actor(role=role, roles=(role,))

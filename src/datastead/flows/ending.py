@@ -1,0 +1,48 @@
+"""How a run is written when it has ended: without secrets, and without data where the flow's accountability says so."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from datastead.data.engine import Transaction
+from datastead.flows import journal
+from datastead.flows.journal import Run, Step
+from datastead.flows.runner import Outcome, Runner
+
+
+def writing(runner: Runner, run: Run, outcome: Outcome, result: Any) -> Callable[[Transaction], None]:
+    """The end of a run whose steps are in the journal. The transaction raises `LeaseLost`."""
+    now, error = runner.services.clock(), _error(runner, run, outcome)
+    trigger_data, steps = _kept(runner, run, outcome)
+    changed = [after for before, after in zip(outcome.steps, steps, strict=True) if before != after]
+    is_changed = bool(changed) or trigger_data != run.trigger_data
+
+    def write(transaction: Transaction) -> None:
+        journal.end_run(transaction, run, outcome.status, now, error=error, result=runner.redacted(result))
+        if is_changed:
+            journal.overwrite(transaction, run.id, trigger_data, changed)
+
+    return write
+
+
+def writing_whole(runner: Runner, run: Run, outcome: Outcome) -> Callable[[Transaction], None]:
+    """A run that was carried out in memory, with its steps."""
+    now, error = runner.services.clock(), _error(runner, run, outcome)
+    trigger_data, steps = _kept(runner, run, outcome)
+    ended = replace(run, trigger_data=trigger_data)
+    return lambda transaction: journal.add_ended(
+        transaction, ended, outcome.status, steps, error=error, finished_at=now
+    )
+
+
+def _error(runner: Runner, run: Run, outcome: Outcome) -> Any:
+    keeps = run.definition.accountability == "all"
+    return runner.redacted(outcome.last) if keeps and outcome.is_rejected else None
+
+
+def _kept(runner: Runner, run: Run, outcome: Outcome) -> tuple[Any, list[Step]]:
+    """The trigger's data and the steps, as they may be kept."""
+    if run.definition.accountability != "all":
+        return None, [replace(step, options=None, output=None) for step in outcome.steps]
+    steps = [replace(step, output=runner.redacted(step.output)) for step in outcome.steps]
+    return runner.redacted(run.trigger_data), steps

@@ -1,0 +1,249 @@
+"""The journal: runs and their steps as rows. Functions of an open transaction, so that a record and its effect are one.
+
+Whoever carries a run out holds it by a lease. Every write of a holder asks whether it still holds the run, and raises
+`LeaseLost` where another has taken it over.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from datastead.data.engine import Transaction
+from datastead.data.system import Timestamp, runs, steps
+from datastead.flows.model import FlowDefinition, OperationDefinition
+
+ENDED = ("resolved", "rejected")
+
+
+class LeaseLost(Exception):
+    """Another process has taken the run over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation in a run. status: running | resolve | reject. missing: template paths that had no value."""
+
+    position: int
+    operation: str
+    key: str
+    type: str
+    status: str
+    options: Any
+    started_at: datetime
+    output: Any = None
+    missing: tuple[str, ...] = ()
+    attempts: int = 1
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A flow that is carried out. actor: as `actors.to_json` makes it. owner: who holds it."""
+
+    id: str
+    definition: FlowDefinition
+    trigger_data: Any
+    actor: Mapping[str, Any] | None
+    depth: int
+    created_at: datetime
+    owner: str | None = None
+    started_at: datetime | None = None
+    steps: tuple[Step, ...] = field(default=())
+
+
+def add(transaction: Transaction, new: Sequence[Run]) -> None:
+    """Writes runs that are to be carried out; those that are there already are left alone."""
+    if new:
+        transaction.execute(_insert(transaction, runs).on_conflict_do_nothing(), [_run_row(run) for run in new])
+
+
+def add_ended(
+    transaction: Transaction, run: Run, status: str, done: Sequence[Step], *, error: Any = None, result: Any = None,
+    finished_at: datetime | None = None,
+) -> None:  # fmt: skip
+    """Writes a run that was carried out in memory, or was refused."""
+    row = _run_row(run) | {"status": status, "error": error, "result": result, "finished_at": finished_at}
+    row |= {"started_at": run.started_at or run.created_at}
+    transaction.execute(_insert(transaction, runs).values(row).on_conflict_do_nothing())
+    if done:
+        rows = [_step_row(run.id, step) for step in done]
+        transaction.execute(_insert(transaction, steps).on_conflict_do_nothing(), rows)
+
+
+def has_work() -> sa.Select[Any]:
+    """Whether any run waits for somebody to carry it out; `now` is a parameter."""
+    return sa.select(sa.literal(1)).where(_is_claimable(sa.bindparam("now", type_=Timestamp()))).limit(1)
+
+
+def claim(transaction: Transaction, owner: str, now: datetime, lease_s: float, limit: int) -> list[Run]:
+    """Takes the oldest runs that nobody holds, with their steps so far."""
+    wanted = sa.select(runs.c.id).where(_is_claimable(_moment(now))).order_by(runs.c.created_at).limit(limit)
+    if transaction.dialect == "postgresql":
+        wanted = wanted.with_for_update(skip_locked=True)
+    taken = transaction.execute(
+        sa.update(runs)
+        .where(runs.c.id.in_(wanted))
+        .values(
+            status="running", owner=owner, lease_until=now + timedelta(seconds=lease_s),
+            started_at=sa.func.coalesce(runs.c.started_at, _moment(now)),
+        )
+        .returning(*runs.c)
+    ).all()  # fmt: skip
+    found = sorted((_run(row) for row in taken), key=lambda run: run.created_at)
+    return _with_steps(transaction, found)
+
+
+def take(transaction: Transaction, run_id: str, owner: str, now: datetime, lease_s: float) -> Run | None:
+    """Takes one run, where nobody holds it and it has not ended."""
+    statement = (
+        sa.update(runs)
+        .where(runs.c.id == run_id, _is_claimable(_moment(now)))
+        .values(status="running", owner=owner, lease_until=now + timedelta(seconds=lease_s), started_at=now)
+        .returning(*runs.c)
+    )
+    row = transaction.execute(statement).one_or_none()
+    return _with_steps(transaction, [_run(row)])[0] if row else None
+
+
+def renew(transaction: Transaction, owner: str, held: Sequence[str], until: datetime) -> None:
+    """Keeps the runs for longer."""
+    transaction.execute(
+        sa.update(runs).where(runs.c.id.in_(held), runs.c.owner == owner, runs.c.status == "running").values(
+            lease_until=until
+        )
+    )  # fmt: skip
+
+
+def release(transaction: Transaction, owner: str, held: Sequence[str]) -> None:
+    """Lets go of runs that have not ended, so that anybody can take them over at once."""
+    transaction.execute(
+        sa.update(runs)
+        .where(runs.c.id.in_(held), runs.c.owner == owner, runs.c.status == "running")
+        .values(owner=None, lease_until=None)
+    )
+
+
+def owners(transaction: Transaction) -> list[str]:
+    """Who holds runs."""
+    found = sa.select(runs.c.owner).where(runs.c.status == "running", runs.c.owner.is_not(None)).distinct()
+    return [str(row.owner) for row in transaction.execute(found)]
+
+
+def release_all_of(transaction: Transaction, dead: Sequence[str]) -> None:
+    """Lets go of the runs of processes that are gone."""
+    transaction.execute(
+        sa.update(runs).where(runs.c.status == "running", runs.c.owner.in_(dead)).values(owner=None, lease_until=None)
+    )
+
+
+def hold(transaction: Transaction, run: Run) -> None:
+    """Raises `LeaseLost` where the run's owner does not hold it any more. Locks the run until the transaction ends."""
+    statement = sa.select(runs.c.id).where(runs.c.id == run.id, runs.c.owner == run.owner, runs.c.status == "running")
+    if transaction.dialect == "postgresql":
+        statement = statement.with_for_update()
+    if transaction.execute(statement).first() is None:
+        raise LeaseLost(run.id)
+
+
+def save_step(transaction: Transaction, run: Run, step: Step) -> None:
+    """Writes a step as it is now: begun, or done. Raises `LeaseLost`."""
+    hold(transaction, run)
+    row = _step_row(run.id, step)
+    statement = _insert(transaction, steps).values(row)
+    changed = {name: statement.excluded[name] for name in row if name not in ("run", "position")}
+    transaction.execute(statement.on_conflict_do_update(index_elements=["run", "position"], set_=changed))
+
+
+def end_run(
+    transaction: Transaction, run: Run, status: str, now: datetime, *, error: Any = None, result: Any = None
+) -> None:
+    """Writes how a run ended. Raises `LeaseLost`."""
+    hold(transaction, run)
+    transaction.execute(
+        sa.update(runs)
+        .where(runs.c.id == run.id)
+        .values(status=status, error=error, result=result, finished_at=now, owner=None, lease_until=None)
+    )
+
+
+def overwrite(transaction: Transaction, run_id: str, trigger_data: Any, done: Sequence[Step]) -> None:
+    """Puts what may be kept in the place of what the run was carried out with."""
+    transaction.execute(sa.update(runs).where(runs.c.id == run_id).values(trigger_data=trigger_data))
+    for step in done:
+        transaction.execute(
+            sa.update(steps)
+            .where(steps.c.run == run_id, steps.c.position == step.position)
+            .values(options=step.options, output=step.output)
+        )
+
+
+def result_of(transaction: Transaction, run_id: str) -> tuple[str, Any, Any] | None:
+    """How a run stands: status, result, error."""
+    row = transaction.execute(sa.select(runs.c.status, runs.c.result, runs.c.error).where(runs.c.id == run_id)).first()
+    return (row.status, row.result, row.error) if row else None
+
+
+def _moment(now: datetime) -> sa.ColumnElement[Any]:
+    return sa.literal(now, Timestamp())
+
+
+def _is_claimable(now: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    is_free = sa.or_(runs.c.lease_until.is_(None), runs.c.lease_until < now)
+    return sa.or_(runs.c.status == "pending", sa.and_(runs.c.status == "running", is_free))
+
+
+def _insert(transaction: Transaction, table: sa.Table) -> Any:
+    """An INSERT that can say what to do on a conflict: both dialects do, each with its own class."""
+    return postgresql.insert(table) if transaction.dialect == "postgresql" else sqlite.insert(table)
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id, "flow": run.definition.id, "status": "pending", "trigger": run.definition.trigger or "",
+        "trigger_data": run.trigger_data, "actor": run.actor, "depth": run.depth,
+        "definition": run.definition.to_json(), "created_at": run.created_at,
+    }  # fmt: skip
+
+
+def _step_row(run_id: str, step: Step) -> dict[str, Any]:
+    return {
+        "run": run_id, "position": step.position, "operation": step.operation, "key": step.key, "type": step.type,
+        "status": step.status, "options": step.options, "output": step.output, "missing": list(step.missing) or None,
+        "attempts": step.attempts, "started_at": step.started_at, "finished_at": step.finished_at,
+    }  # fmt: skip
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    return Run(
+        id=str(row.id), definition=FlowDefinition.from_json(row.definition), trigger_data=row.trigger_data,
+        actor=row.actor, depth=row.depth, created_at=row.created_at, owner=row.owner, started_at=row.started_at,
+    )  # fmt: skip
+
+
+def _with_steps(transaction: Transaction, found: Sequence[Run]) -> list[Run]:
+    if not found:
+        return []
+    rows = transaction.execute(
+        sa.select(steps).where(steps.c.run.in_([run.id for run in found])).order_by(steps.c.run, steps.c.position)
+    ).all()
+    by_run: dict[str, list[Step]] = {}
+    for row in rows:
+        by_run.setdefault(str(row.run), []).append(_step(row))
+    return [replace(run, steps=tuple(by_run.get(run.id, ()))) for run in found]
+
+
+def _step(row: sa.Row[Any]) -> Step:
+    return Step(
+        position=row.position, operation=str(row.operation), key=row.key, type=row.type, status=row.status,
+        options=row.options, started_at=row.started_at, output=row.output, missing=tuple(row.missing or ()),
+        attempts=row.attempts, finished_at=row.finished_at,
+    )  # fmt: skip
+
+
+def started(operation: OperationDefinition, position: int, options: Any, missing: Sequence[str], now: datetime) -> Step:
+    """A step that begins."""
+    return Step(position, operation.id, operation.key, operation.type, "running", options, now, missing=tuple(missing))
