@@ -1,0 +1,87 @@
+"""A small HTTP load generator: one request, sent again and again over kept connections, from a process of its own."""
+
+import asyncio
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+CONNECTIONS = 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """rps: answers per second. p50_ms, p99_ms: latencies."""
+
+    rps: float
+    p50_ms: float
+    p99_ms: float
+
+
+def measure(port: int, path: str, token: str | None, seconds: float) -> Outcome:
+    """What a server answers under load, as seen from another process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_run, port, path, token, seconds).result()
+
+
+def _run(port: int, path: str, token: str | None, seconds: float) -> Outcome:
+    import uvloop
+
+    return uvloop.run(_load(port, path, token, seconds))
+
+
+async def _load(port: int, path: str, token: str | None, seconds: float) -> Outcome:
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{authorization}\r\n".encode()
+    loop = asyncio.get_running_loop()
+    clients = [_Client(request) for _ in range(CONNECTIONS)]
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+    await asyncio.sleep(seconds / 4)  # warm
+    for client in clients:
+        client.times.clear()
+    begun = time.perf_counter()
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - begun
+    times = sorted(latency for client in clients for latency in client.times)
+    for client in clients:
+        client.close()
+    return Outcome(len(times) / took, times[len(times) // 2] * 1000, times[int(len(times) * 0.99)] * 1000)
+
+
+class _Client(asyncio.Protocol):
+    """Sends the next request when the answer to the last has come whole."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+        self._buffer = b""
+        self._sent_at = 0.0
+        self.times: list[float] = []
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._send()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, mark, body = self._buffer.partition(b"\r\n\r\n")
+        if not mark or len(body) < _length(head):
+            return
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"Not 200: {self._buffer[:500]!r}")
+        self.times.append(time.perf_counter() - self._sent_at)
+        self._send()
+
+    def _send(self) -> None:
+        self._buffer = b""
+        self._sent_at = time.perf_counter()
+        self._transport.write(self._request)
+
+
+def _length(head: bytes) -> int:
+    at = head.lower().index(b"content-length:") + len(b"content-length:")
+    return int(head[at:].split(b"\r\n", 1)[0])

@@ -1,0 +1,1 @@
+"""HTTP: parse, call one service, wrap. One file a resource; what they share is in `body`, `query_string`, `answers`."""

@@ -1,0 +1,97 @@
+"""Answers: `{"data": …}`, 204, and the error envelope, each with the same headers."""
+
+import logging
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from datastead.errors import AIError, DatasteadError, OperationRejected
+
+log = logging.getLogger("datastead.api")
+
+JSON = b"application/json; charset=utf-8"
+POWERED_BY = (b"x-powered-by", b"Datastead")
+
+
+class Json(Response):
+    """A JSON answer: bytes with three headers, and nothing else to work out."""
+
+    def __init__(self, content: Any, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = orjson.dumps(content, default=_other)
+        length = str(len(self.body)).encode()
+        self.raw_headers = [(b"content-type", JSON), (b"content-length", length), POWERED_BY, *headers]
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class NoContent(Response):
+    """204, without a body."""
+
+    def __init__(self) -> None:
+        self.status_code = 204
+        self.background = None
+        self.body = b""
+        self.raw_headers = [POWERED_BY]
+
+
+def data(value: Any, meta: Any = None) -> Response:
+    """`{"data": value}`, with `meta` before it where it was asked for."""
+    return Json({"data": value} if meta is None else {"meta": meta, "data": value})
+
+
+def error_answer(error: BaseException, *, contract: bool = True) -> Json:
+    """The envelope for any error. contract: Directus's code for an error of ours that it does not know."""
+    if isinstance(error, DatasteadError) and (error.status < 500 or type(error) is not DatasteadError):
+        status, entry = _entry(error, contract=contract)
+        return Json({"errors": [entry]}, status, _retry_after(error))
+    log.error("A request failed: %s", type(error).__name__, exc_info=error)
+    return Json({"errors": [internal_error()]}, 500)
+
+
+def internal_error() -> dict[str, Any]:
+    """What a caller sees of an error that nobody expected."""
+    return {"message": "Something went wrong in the server.", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
+
+
+def _entry(error: DatasteadError, *, contract: bool) -> tuple[int, dict[str, Any]]:
+    status, codes = error.status, {"code": error.code}
+    if isinstance(error, AIError) and contract:
+        status, codes = error.contract_status, {"code": error.contract_code, "ai_code": error.code}
+    elif isinstance(error, OperationRejected):
+        return _rejection(error)
+    details = {name: value for name, value in error.details.items() if value is not None}
+    return status, {"message": error.message, "extensions": {**details, **codes}}
+
+
+def _rejection(error: OperationRejected) -> tuple[int, dict[str, Any]]:
+    """What a flow's last operation was rejected with, in its own words where it has some."""
+    said = error.data if isinstance(error.data, dict) else {}
+    code, status, message = said.get("code"), said.get("status"), said.get("message")
+    return (
+        status if isinstance(status, int) and 400 <= status <= 599 else error.status,
+        {
+            "message": message if isinstance(message, str) else error.message,
+            "extensions": {**error.details, "code": code if isinstance(code, str) else error.code},
+        },
+    )
+
+
+def _retry_after(error: DatasteadError) -> list[tuple[bytes, bytes]]:
+    seconds = error.retry_after_s if isinstance(error, AIError) else None
+    return [] if seconds is None else [(b"retry-after", str(max(0, round(seconds))).encode())]
+
+
+def _other(value: Any) -> Any:
+    """What JSON has no word for: exact numbers as text, as Directus's drivers give them."""
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    raise TypeError(f"`{type(value).__name__}` is not JSON")

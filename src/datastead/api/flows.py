@@ -1,0 +1,155 @@
+"""`/flows`: flows, what triggers them over HTTP, and their runs."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from datastead.api.answers import Json, NoContent, data
+from datastead.api.body import is_json, parse_json, read_bytes
+from datastead.api.openapi import OBJECT, json_body
+from datastead.api.request import Body, Parameters, RequestContext, RequestQuery
+from datastead.context import Context
+from datastead.data.items import Items
+from datastead.data.query import Query as ItemQuery
+from datastead.extensions import TriggerRequest
+
+router = APIRouter(prefix="/flows", tags=["Flows"])
+
+COLLECTION = "directus_flows"
+IDS_ONLY = ""
+"""In place of the fields of an operation: its id, bare."""
+
+
+@router.get("/trigger/{flow}", operation_id="trigger_flow_with_get")
+@router.post("/trigger/{flow}", operation_id="trigger_flow_with_post", openapi_extra=json_body(OBJECT))
+async def trigger_flow(ctx: RequestContext, flow: str, request: Request, parameters: Parameters) -> Response:
+    """Starts a webhook or manual flow; answers what it returns, bare, or 204."""
+    answer = await ctx.services.flows.trigger(ctx, flow, await _trigger_request(ctx, request, parameters))
+    return NoContent() if answer is None else Json(answer)
+
+
+class RunsQuery(BaseModel):
+    """Which runs: of a flow, of a status (`pending`, `running`, `resolved`, `rejected`), and with their steps."""
+
+    flow: str | None = None
+    status: str | None = None
+    limit: int = Field(100, ge=0, le=1000)
+    offset: int = Field(0, ge=0, le=1 << 31)
+    steps: bool = False
+
+
+@router.get("/runs")
+async def read_runs(ctx: RequestContext, which: Annotated[RunsQuery, Query()]) -> Response:
+    """Runs, newest first."""
+    return data(await ctx.services.flows.runs(ctx, **which.model_dump()))
+
+
+@router.get("/runs/{run}")
+async def read_run(ctx: RequestContext, run: str) -> Response:
+    """One run, with its steps."""
+    return data(await ctx.services.flows.run(ctx, run))
+
+
+@router.post("/apply", openapi_extra=json_body(OBJECT))
+async def apply_flow(ctx: RequestContext, body: Body, query: RequestQuery) -> Response:
+    """Creates a whole flow with its operations, or replaces the one of the same id or name."""
+    return data(await _read(ctx, await ctx.services.flows.apply(ctx, body), query))
+
+
+@router.get("")
+async def read_flows(ctx: RequestContext, query: RequestQuery) -> Response:
+    """All flows. `operations` of each: their ids, or with `fields=*,operations.*` the whole."""
+    items = Items(ctx, COLLECTION)
+    own, nested = _split(query)
+    found = await _with_operations(ctx, await items.read(own), nested)
+    return data(found, await items.meta(query) if query.meta else None)
+
+
+@router.get("/{flow}")
+async def read_flow(ctx: RequestContext, flow: str, query: RequestQuery) -> Response:
+    """One flow."""
+    return data(await _read(ctx, flow, query))
+
+
+@router.post("", openapi_extra=json_body(OBJECT))
+async def create_flow(ctx: RequestContext, body: Body, query: RequestQuery) -> Response:
+    """Creates a flow; its operations follow with `POST /operations`, or come along in `operations`."""
+    return data(await _read(ctx, await ctx.services.flows.create_flow(ctx, body), query))
+
+
+@router.patch("/{flow}", openapi_extra=json_body(OBJECT))
+async def update_flow(ctx: RequestContext, flow: str, body: Body, query: RequestQuery) -> Response:
+    """Changes a flow. Runs under way go on as they began."""
+    await ctx.services.flows.update_flow(ctx, flow, body)
+    return data(await _read(ctx, flow, query))
+
+
+@router.delete("/{flow}")
+async def delete_flow(ctx: RequestContext, flow: str) -> Response:
+    """Deletes a flow with its operations; its runs stay."""
+    await ctx.services.flows.delete_flow(ctx, flow)
+    return NoContent()
+
+
+async def _read(ctx: Context, flow: str, query: ItemQuery) -> dict[str, Any]:
+    own, nested = _split(query)
+    (found,) = await _with_operations(ctx, [await Items(ctx, COLLECTION).read_one(flow, own)], nested)
+    return found
+
+
+def _split(query: ItemQuery) -> tuple[ItemQuery, tuple[str, ...]]:
+    """The query of the flows alone, and which fields of their operations it asks for; `()` = none."""
+    nested = tuple(name.removeprefix("operations.") for name in query.fields if name.startswith("operations."))
+    own = tuple(name for name in query.fields if name.partition(".")[0] != "operations")
+    if "*.*" in own:
+        nested = ("*", *nested)
+    elif not nested and ("*" in own or "operations" in query.fields):
+        nested = (IDS_ONLY,)
+    return replace(query, fields=("id", *own) if nested and "*" not in own else own or ("id",)), nested
+
+
+async def _with_operations(ctx: Context, flows: list[dict[str, Any]], fields: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The flows, each with its operations."""
+    if not fields or not flows:
+        return flows
+    of_these = ItemQuery(
+        fields=("id", "flow") if fields == (IDS_ONLY,) else ("id", "flow", *fields),
+        filter={"flow": {"_in": [flow["id"] for flow in flows]}},
+        sort=("position_y", "position_x", "id"),
+        limit=-1,
+    )
+    found = await Items(ctx, "directus_operations").read(of_these)
+    return [
+        {**flow, "operations": [_shown(one, fields) for one in found if one["flow"] == flow["id"]]} for flow in flows
+    ]
+
+
+def _shown(operation: dict[str, Any], fields: tuple[str, ...]) -> Any:
+    return operation["id"] if fields == (IDS_ONLY,) else operation
+
+
+async def _trigger_request(ctx: Context, request: Request, parameters: dict[str, Any]) -> TriggerRequest:
+    raw = await read_bytes(request.scope, request.receive, ctx.services.settings.max_payload_size)
+    return TriggerRequest(
+        method=request.method,
+        path=request.url.path.removeprefix("/flows"),
+        query=parameters,
+        headers=dict(request.headers),
+        body=_body(raw, request.headers.get("content-type", "application/json")) if raw else {},
+    )
+
+
+def _body(raw: bytes, content_type: str) -> Any:
+    """JSON, or a form as an object; other content is not looked at."""
+    if is_json(content_type):
+        return parse_json(raw, content_type)
+    if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+        return dict(
+            parse_qsl(raw.decode(errors="replace").replace("\0", ""), keep_blank_values=True, max_num_fields=1000)
+        )
+    return {}

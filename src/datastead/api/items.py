@@ -1,0 +1,206 @@
+"""`/items/{collection}` and `/items/{collection}/{key}`: reading and writing items.
+
+The hot path: plain ASGI and orjson, with no layer between the route and the service.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from datastead.api.answers import NoContent, data, error_answer
+from datastead.api.body import invalid, read_json
+from datastead.api.request import context_of, parameters_of
+from datastead.context import Context
+from datastead.data.items import Items
+from datastead.data.query import Query
+from datastead.errors import DatasteadError, Forbidden
+
+SYSTEM_PREFIXES = ("directus_", "datastead_")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to `/items`: who asks what of which items. query: from the query string."""
+
+    request: Request
+    ctx: Context
+    items: Items
+    query: Query
+
+    @property
+    def collection(self) -> str:
+        collection: str = self.request.path_params["collection"]
+        return collection
+
+    @property
+    def key(self) -> str:
+        key: str = self.request.path_params["key"]
+        return key
+
+    async def is_singleton(self) -> bool:
+        """Whether the collection has one item, and is that item."""
+        schema = await self.ctx.services.schemas.get()
+        return schema.collection(self.collection).singleton
+
+    async def body(self) -> Any:
+        return await read_json(self.request, max_size=self.ctx.services.settings.max_payload_size)
+
+    def query_of(self, body: dict[str, Any]) -> Query:
+        """The query that a body holds."""
+        query = body.get("query", {})
+        if not isinstance(query, dict):
+            raise invalid("`query` has to be an object.")
+        return Query.parse(query, self.ctx.services.settings)
+
+
+Answer = Callable[[Call], Awaitable[Response]]
+
+
+class Endpoint:
+    """One path's methods, as an ASGI app."""
+
+    def __init__(self, **methods: Answer) -> None:
+        self.methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(Request(scope, receive))
+        except DatasteadError as error:
+            answer = error_answer(error)
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        parameters = parameters_of(request.scope)
+        ctx = await context_of(request.scope, parameters)
+        collection = request.scope["path_params"]["collection"]
+        if collection.startswith(SYSTEM_PREFIXES):
+            raise Forbidden
+        query = Query.parse(parameters, ctx.services.settings)
+        return await self.methods[request.scope["method"]](Call(request, ctx, Items(ctx, collection), query))
+
+
+async def read_items(call: Call) -> Response:
+    if await call.is_singleton():
+        return data(await call.items.read_singleton(call.query))
+    return await _list(call.items, call.query)
+
+
+async def search_items(call: Call) -> Response:
+    """A GET whose query is in the body."""
+    body = await call.body()
+    if not isinstance(body, dict):
+        raise invalid("The body has to be an object with `query` or `keys`.")
+    if "keys" in body:
+        return data(await call.items.read_many(_keys(body["keys"]), call.query_of(body)))
+    return await _list(call.items, call.query_of(body))
+
+
+async def create_items(call: Call) -> Response:
+    body = await call.body()
+    if isinstance(body, list):
+        keys = await call.items.create_many(_objects(body))
+        return await _read_back(call.items.read_many(keys, call.query))
+    if not isinstance(body, dict):
+        raise invalid("The body has to be an object, or a list of objects.")
+    key = await call.items.create(body)
+    return await _read_back(call.items.read_one(key, call.query))
+
+
+async def update_items(call: Call) -> Response:
+    body = await call.body()
+    if await call.is_singleton():
+        await call.items.write_singleton(_object(body))
+        return await _read_back(call.items.read_singleton(call.query))
+    keys = await _update_many(call, body)
+    return await _read_back(call.items.read_many(keys, call.query))
+
+
+async def delete_items(call: Call) -> Response:
+    body = await call.body()
+    if isinstance(body, list):
+        await call.items.delete_many(_keys(body))
+    elif isinstance(body, dict) and "keys" in body:
+        await call.items.delete_many(_keys(body["keys"]))
+    elif isinstance(body, dict) and "query" in body:
+        await call.items.delete_by_query(call.query_of(body))
+    else:
+        raise invalid("The body has to be a list of keys, or an object with `keys` or `query`.")
+    return NoContent()
+
+
+async def read_item(call: Call) -> Response:
+    return data(await call.items.read_one(call.key, call.query))
+
+
+async def update_item(call: Call) -> Response:
+    key = await call.items.update(call.key, _object(await call.body()))
+    return NoContent() if key is None else await _read_back(call.items.read_one(key, call.query))
+
+
+async def delete_item(call: Call) -> Response:
+    await call.items.delete(call.key)
+    return NoContent()
+
+
+routes = [
+    Route(
+        "/items/{collection}",
+        Endpoint(GET=read_items, SEARCH=search_items, POST=create_items, PATCH=update_items, DELETE=delete_items),
+        methods=["GET", "SEARCH", "POST", "PATCH", "DELETE"],
+    ),
+    Route(
+        "/items/{collection}/{key}",
+        Endpoint(GET=read_item, PATCH=update_item, DELETE=delete_item),
+        methods=["GET", "PATCH", "DELETE"],
+    ),
+]
+
+
+async def _list(items: Items, query: Query) -> Response:
+    rows = await items.read(query)
+    return data(rows, await items.meta(query) if query.meta else None)
+
+
+async def _update_many(call: Call, body: Any) -> list[Any]:
+    if isinstance(body, list):
+        return await call.items.update_batch(_objects(body))
+    if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
+        raise invalid("The body has to be a list of objects with keys, or an object with `data` and `keys` or `query`.")
+    if "keys" in body:
+        return await call.items.update_many(_keys(body["keys"]), body["data"])
+    if "query" in body:
+        return await call.items.update_by_query(call.query_of(body), body["data"])
+    raise invalid("`keys` or `query` has to say which items to update.")
+
+
+async def _read_back(reading: Awaitable[Any]) -> Response:
+    """The written items as they are now; nothing for those who may write them and not read them."""
+    try:
+        return data(await reading)
+    except Forbidden:
+        return NoContent()
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise invalid("The body has to be an object.")
+    return body
+
+
+def _keys(value: Any) -> list[Any]:
+    if not isinstance(value, list) or not all(
+        isinstance(key, str | int) and not isinstance(key, bool) for key in value
+    ):
+        raise invalid("`keys` has to be a list of texts or whole numbers.")
+    return value
+
+
+def _objects(value: list[Any]) -> list[dict[str, Any]]:
+    if not all(isinstance(entry, dict) for entry in value):
+        raise invalid("Each entry of the list has to be an object.")
+    return value

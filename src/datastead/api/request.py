@@ -1,0 +1,95 @@
+"""A request's `Context`: who calls, from where; and its query string, parsed once."""
+
+import itertools
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import Depends
+from starlette.requests import Request
+from starlette.types import Scope
+
+from datastead.api.body import read_object
+from datastead.api.query_string import parse_query_string
+from datastead.auth.tokens import Authenticator
+from datastead.context import PUBLIC, Actor, Context, Services
+from datastead.data.query import Query
+from datastead.errors import InvalidPayload
+
+_PROCESS, _COUNT = uuid4().hex, itertools.count(1)
+"""Requests are numbered in each process: an id of its own for each would cost more than the rest of its context."""
+
+
+def services_of(scope: Scope) -> Services:
+    """The services of the app that the request came to."""
+    services: Services = scope["app"].state.services
+    return services
+
+
+async def context_of(scope: Scope, parameters: dict[str, Any]) -> Context:
+    """The unit of work for a request. parameters: its query, parsed; `access_token` is taken out of it."""
+    state = scope["app"].state
+    bearer, user_agent = _headers(scope)
+    client = scope.get("client")
+    ip = client[0] if client else None
+    token = _one_token(bearer, parameters.pop("access_token", None))
+    if token is None:
+        actor = Actor(ip=ip, user_agent=user_agent) if ip or user_agent else PUBLIC
+    else:
+        authenticator: Authenticator = state.authenticator
+        actor = await authenticator.actor(token, ip, user_agent)
+    return Context(state.services, actor, f"{_PROCESS}-{next(_COUNT)}")
+
+
+def parameters_of(scope: Scope) -> dict[str, Any]:
+    """The query string, parsed."""
+    raw: bytes = scope["query_string"]
+    return parse_query_string(raw)
+
+
+async def _parameters(request: Request) -> dict[str, Any]:
+    return parameters_of(request.scope)
+
+
+Parameters = Annotated[dict[str, Any], Depends(_parameters)]
+
+
+async def _context(request: Request, parameters: Parameters) -> Context:
+    return await context_of(request.scope, parameters)
+
+
+RequestContext = Annotated[Context, Depends(_context)]
+
+
+async def _query(ctx: RequestContext, parameters: Parameters) -> Query:
+    return Query.parse(parameters, ctx.services.settings)
+
+
+RequestQuery = Annotated[Query, Depends(_query)]
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    return await read_object(request, max_size=services_of(request.scope).settings.max_payload_size)
+
+
+Body = Annotated[dict[str, Any], Depends(_object)]
+
+
+def _headers(scope: Scope) -> tuple[str | None, str | None]:
+    """The bearer token and the user agent."""
+    bearer = user_agent = None
+    for name, value in scope["headers"]:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            bearer = value[7:].strip().decode("latin-1")
+        elif name == b"user-agent":
+            user_agent = value.decode("latin-1")[:255].replace("\0", "")
+    return bearer or None, user_agent
+
+
+def _one_token(bearer: str | None, given: Any) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise InvalidPayload("`access_token` is given more than once.", reason="more than one access token")
+    if bearer and given:
+        raise InvalidPayload(
+            "The access token is given twice: in the header and in the query.", reason="more than one access token"
+        )
+    return bearer or given or None

@@ -1,0 +1,19 @@
+"""All routes on one app: the hot ones first, as plain ASGI, then the typed ones."""
+
+from fastapi import FastAPI
+
+from datastead.api import auth, collections, fields, flows, items, operations, relations, server, users
+from datastead.api.errors import Edge, install_error_handlers
+from datastead.api.openapi import install_reference
+
+TYPED = (server, auth, users, collections, fields, relations, flows, operations)
+
+
+def install_routes(app: FastAPI) -> None:
+    """Everything that is served over HTTP."""
+    app.router.routes.extend(items.routes)
+    for resource in TYPED:
+        app.include_router(resource.router)
+    install_reference(app)
+    install_error_handlers(app)
+    app.add_middleware(Edge)

@@ -1,0 +1,94 @@
+"""`/server/*`: is it there, what is it, and is it well."""
+
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter
+from starlette.responses import PlainTextResponse, Response
+
+import datastead
+from datastead.api.answers import Json, data
+from datastead.api.request import RequestContext
+from datastead.context import Context
+
+router = APIRouter(prefix="/server", tags=["Server"])
+
+HEALTH_THRESHOLD_MS = 150
+
+
+@router.get("/ping", response_class=PlainTextResponse)
+async def ping() -> Response:
+    """Answers `pong`."""
+    return PlainTextResponse("pong")
+
+
+@router.get("/info")
+async def info(ctx: RequestContext) -> Response:
+    """What the project is called; for those who are signed in also what is switched on."""
+    found: dict[str, Any] = {"project": _project(), "setupCompleted": True}
+    if ctx.actor.user is not None:
+        settings = ctx.services.settings
+        found |= {
+            "mcp_enabled": False,
+            "ai_enabled": settings.ai_enabled,
+            "rateLimit": False,
+            "rateLimitGlobal": False,
+            "extensions": {"limit": None},
+            "queryLimit": {"default": settings.query_limit_default, "max": settings.query_limit_max},
+            "websocket": False,
+            "version": datastead.__version__,
+        }
+    return data(found)
+
+
+@router.get("/health")
+async def health(ctx: RequestContext) -> Response:
+    """`ok` when the database answers. Administrators see what was checked; 503 when it is not well."""
+    check = await _check_database(ctx)
+    found: dict[str, Any] = {"status": check["status"]}
+    if ctx.actor.is_admin:
+        found |= {
+            "releaseId": datastead.__version__,
+            "serviceId": ctx.services.settings.public_url,
+            "checks": {f"{ctx.services.database.dialect}:responseTime": [check]},
+        }
+    answer = Json(found, 503 if check["status"] == "error" else 200)
+    answer.raw_headers[0] = (b"content-type", b"application/health+json; charset=utf-8")
+    return answer
+
+
+async def _check_database(ctx: Context) -> dict[str, Any]:
+    begun = time.perf_counter()
+    try:
+        await ctx.services.database.read(lambda transaction: transaction.execute(sa.select(1)).first())
+        status = "ok"
+    except Exception:  # noqa: BLE001  whatever it is, it is what this route is there to say
+        status = "error"
+    took_ms = round((time.perf_counter() - begun) * 1000, 3)
+    if status == "ok" and took_ms > HEALTH_THRESHOLD_MS:
+        status = "warn"
+    return {
+        "status": status,
+        "componentType": "datastore",
+        "observedUnit": "ms",
+        "observedValue": took_ms,
+        "threshold": HEALTH_THRESHOLD_MS,
+    }
+
+
+def _project() -> dict[str, Any]:
+    """The project's look; all of it at its default until there are project settings."""
+    unset = (
+        "project_descriptor", "project_logo", "default_theme_light", "default_theme_dark", "theme_light_overrides",
+        "theme_dark_overrides", "public_foreground", "public_favicon", "public_note", "custom_css", "public_background",
+    )  # fmt: skip
+    return {
+        "project_name": "Datastead",
+        "project_color": "#6644FF",
+        "default_appearance": "auto",
+        "default_language": "en-US",
+        "public_registration": False,
+        "public_registration_verify_email": True,
+        **dict.fromkeys(unset),
+    }
