@@ -1,0 +1,217 @@
+"""`datastead ai`: models from the command line.
+
+Calls go into the ledger of the configured database, if that has one already; else into one in memory.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from datastead.ai.engine import AI
+from datastead.ai.models import ModelDefinition
+from datastead.ai.requests import CallOptions
+from datastead.errors import DatasteadError
+from datastead.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from datastead.ai.results import GenerationResult
+    from datastead.data.engine import Database, Transaction
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Ask models.")
+
+CURES = {
+    "INVALID_API_KEY": "Check the provider's `AI_…_API_KEY`.",
+    "RATE_LIMIT_EXCEEDED": "Wait, or use another model.",
+    "QUOTA_EXCEEDED": "Add credit to the provider's account.",
+    "CONTEXT_LENGTH_EXCEEDED": "Shorten the prompt, or use a model with a longer context.",
+    "MODEL_NOT_FOUND": "`datastead ai models` lists those that are configured.",
+    "MODEL_NOT_ALLOWED": "Add it to the provider's `AI_…_ALLOWED_MODELS`.",
+    "PROVIDER_UNAVAILABLE": "Check the provider's base URL and its status page, and try again.",
+    "TIMEOUT": "Try again, or raise `AI_TIMEOUT_S`.",
+}
+
+Prompt = Annotated[str, typer.Argument(help="What to ask; `-` reads it from standard input.")]
+Model = Annotated[str, typer.Option(help="A model's id, or `provider:model`.")]
+Provider = Annotated[str | None, typer.Option(help="The provider, if the id alone does not say.")]
+System = Annotated[str | None, typer.Option(help="The system prompt.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")]
+Temperature = Annotated[float | None, typer.Option(min=0, max=2, help="0 = steady, 2 = wild.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def generate(
+    prompt: Prompt,
+    *,
+    model: Model,
+    provider: Provider = None,
+    system: System = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a model, and print its answer."""
+    options: CallOptions = {"model": model, "provider": provider, "system": system, "purpose": "cli"}
+    options |= {"max_tokens": max_tokens, "temperature": temperature}
+    _run(_generate(_read(prompt), options, as_json=as_json))
+
+
+@app.command()
+def stream(
+    prompt: Prompt,
+    *,
+    model: Model,
+    provider: Provider = None,
+    system: System = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a model, and print its answer as it comes. With --json a line for each event."""
+    options: CallOptions = {"model": model, "provider": provider, "system": system, "purpose": "cli"}
+    options |= {"max_tokens": max_tokens, "temperature": temperature}
+    _run(_stream(_read(prompt), options, as_json=as_json))
+
+
+@app.command()
+def models(*, as_json: AsJson = False) -> None:
+    """List the models that are configured and allowed."""
+    _run(_models(as_json=as_json))
+
+
+async def _generate(prompt: str, options: CallOptions, *, as_json: bool) -> None:
+    async with _ai() as ai:
+        result = await ai.generate(prompt, **options)
+    _print(orjson.dumps(result.to_dict(), option=orjson.OPT_INDENT_2).decode() if as_json else result.content)
+    if not as_json:
+        _print_bill(result)
+
+
+async def _stream(prompt: str, options: CallOptions, *, as_json: bool) -> None:
+    async with _ai() as ai, ai.generate_stream(prompt, **options) as events:
+        async for event in events:
+            if as_json and event.content:
+                _print(orjson.dumps({"type": event.type, "content": event.content}).decode())
+            elif event.type == "text":
+                sys.stdout.write(event.content)
+                sys.stdout.flush()
+    if as_json:
+        _print(orjson.dumps({"type": "result", **events.result.to_dict()}).decode())
+    else:
+        _print("")
+        _print_bill(events.result)
+
+
+async def _models(*, as_json: bool) -> None:
+    found = AI(load_settings()).models()
+    if as_json:
+        _print(orjson.dumps([_as_json(model) for model in found], option=orjson.OPT_INDENT_2).decode())
+    elif not found:
+        _print("No provider is configured: set `AI_OPENAI_ENABLED=true` and `AI_OPENAI_API_KEY`, or another's.")
+    else:
+        Console().print(_table(found))
+
+
+def _table(models: list[ModelDefinition]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("provider", "model", "name"):
+        table.add_column(name, overflow="fold")
+    for name in ("context", "output", "$/M in", "$/M out"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("files", "reasons"):
+        table.add_column(name, justify="center", no_wrap=True)
+    for model in models:
+        limits = f"{model.limit.context:,}", f"{model.limit.output:,}"
+        marks = "yes" if model.attachment else "", "yes" if model.reasoning else ""
+        table.add_row(model.provider, model.model, model.name, *limits, *_prices(model), *marks)
+    return table
+
+
+def _prices(model: ModelDefinition) -> tuple[str, str]:
+    if model.cost.state == "unknown":
+        return "?", "?"
+    return f"{model.cost.input:g}", f"{model.cost.output:g}"
+
+
+def _as_json(model: ModelDefinition) -> dict[str, Any]:
+    """The page's shape of a model definition."""
+    return {
+        "provider": model.provider,
+        "model": model.model,
+        "name": model.name,
+        "limit": {"context": model.limit.context, "output": model.limit.output},
+        "cost": {"input": model.cost.input, "output": model.cost.output, "state": model.cost.state},
+        "attachment": model.attachment,
+        "reasoning": model.reasoning,
+    }
+
+
+@contextlib.asynccontextmanager
+async def _ai() -> AsyncIterator[AI]:
+    settings = load_settings()
+    async with _ledger(settings) as database, AI(settings, database=database) as ai:
+        yield ai
+
+
+@contextlib.asynccontextmanager
+async def _ledger(settings: Settings) -> "AsyncIterator[Database | None]":
+    """The configured database, where it is one of Datastead's already: asking a model does not make one."""
+    if not _may_exist(settings.database):
+        yield None
+        return
+    from datastead.data.engine import Database
+    from datastead.data.migrations import migrate
+
+    database = Database.open(settings.database)
+    await database.start()
+    try:
+        is_ours = await database.read(_has_ledger)
+        if is_ours:
+            await migrate(database)
+        yield database if is_ours else None
+    finally:
+        await database.close()
+
+
+def _may_exist(url: str) -> bool:
+    """Opening a SQLite file would make it."""
+    return not url.startswith("sqlite:") or Path(url.removeprefix("sqlite:///").partition("?")[0]).is_file()
+
+
+def _has_ledger(transaction: "Transaction") -> bool:
+    from sqlalchemy import inspect
+
+    return inspect(transaction.connection).has_table("datastead_ai_calls")
+
+
+def _read(prompt: str) -> str:
+    return sys.stdin.read() if prompt == "-" else prompt
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _print_bill(result: "GenerationResult") -> None:
+    """On standard error, so that the answer alone can be piped on."""
+    cost = "price unknown" if result.cost is None else f"{result.cost:f} USD"
+    usage = f"{result.usage.input_total} tokens in, {result.usage.output_total} out"
+    Console(stderr=True, highlight=False).print(f"[dim]{result.provider}:{result.model} · {usage} · {cost}[/]")
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """An error is one line with its code and what to do, and exit code 1."""
+    try:
+        asyncio.run(work)
+    except DatasteadError as error:
+        cure = CURES.get(error.code, "")
+        sys.stderr.write(f"{error.code}: {error.message} {cure}".rstrip() + "\n")
+        raise typer.Exit(1) from None

@@ -1,0 +1,8 @@
+"""`datastead version`."""
+
+import datastead
+
+
+def version() -> None:
+    """Print the version."""
+    print(datastead.__version__)
