@@ -15,7 +15,7 @@ serve: $(VENV)/run.stamp ## Serve, with what the environment and .env say.
 	@$(BIN)/datastead serve $(ARGS)
 
 test: $(VENV)/dev.stamp ## The whole suite, without what takes very long.
-	$(BIN)/pytest -m "not full" $(ARGS)
+	$(BIN)/pytest -n 2 -m "not full" $(ARGS)
 
 test-full: $(VENV)/dev.stamp ## What takes long: crash matrices, races, fuzzing.
 	$(BIN)/pytest -m full $(ARGS)

@@ -3,7 +3,8 @@
     python bench/ai_call.py [--calls 200] [--streams 48] [--rounds 11] [--pieces]
 
 Measures this process only (all its threads), on one core; the simulator is a process of its own, on another. Rounds
-are interleaved, 16 calls at a time, medians are printed. The baseline sends the same JSON; of a stream it splits the lines and parses each chunk.
+are interleaved, 16 calls at a time, medians are printed. The baseline sends the same JSON; of a stream it splits the
+lines and parses each chunk.
 `--pieces`: the simulator writes each chunk by itself, as providers do, in place of blocks of 4 kB.
 """
 

@@ -3,11 +3,11 @@
 What the code says about itself (settings, errors, operations, triggers, filters, models, tables) is written only there.
 """
 
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import sqlalchemy as sa
 from pydantic import BaseModel
@@ -129,11 +129,20 @@ def _default(value: Any) -> str:
 
 
 def _type(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) and "[" not in str(annotation) else str(annotation)
-    text = re.sub(r"Optional\[(.*)\]$", r"\1 or None", text.replace("typing.", ""))
-    text = re.sub(r"Literal\[(.*?)\]", lambda found: found[1].replace(", ", " or "), text)
-    short = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", text)  # without the names of modules
-    return "`" + short.replace("|", "or") + "`"
+    return f"`{_type_name(annotation)}`"
+
+
+def _type_name(annotation: Any) -> str:
+    """The type as a reader says it: `str or None`, `list[str]`, `'retry' or 'reject'`."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin in {Union, UnionType}:
+        return " or ".join(_type_name(argument) for argument in arguments)
+    if origin is Literal:
+        return " or ".join(repr(argument) for argument in arguments)
+    name = "None" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
+    return f"{name}[{', '.join(_type_name(argument) for argument in arguments)}]" if arguments else name
 
 
 def _paragraph(text: str) -> str:

@@ -1,6 +1,6 @@
 """Events: what happened, and who wants to know. `data` emits; `flows` subscribes.
 
-A filter runs inside the change's transaction before the write; it may replace the payload, or stop the change by raising.
+A filter runs inside the change's transaction, before the write; it may replace the payload, or stop the change.
 An action subscriber runs inside the same transaction after the write, so that what it writes (a run of a flow) commits
 with the change, or not at all.
 """

@@ -13,7 +13,7 @@ from datastead.ai.budgets import window_end, window_start
 from datastead.data import system
 from datastead.errors import AIError, BudgetExceeded, UnpricedModel
 from datastead.testing.simulator import Simulator
-from tests.ai.conftest import House, opened
+from tests.ai.conftest import WIRES, House, opened
 
 USER = "00000000-0000-4000-8000-000000000001"
 OTHER = "00000000-0000-4000-8000-000000000002"
@@ -153,12 +153,11 @@ async def test_under_a_hard_budget_a_call_without_a_cap_is_sent_with_one(
     any_house: House, simulator: Simulator
 ) -> None:
     await any_house.budget(limit_nano_usd=10**12)
-    for wire, model in (("openai", "gpt-4.1"), ("openai-compatible", "local"), ("google", "gemini-2.5-flash"),
-                        ("anthropic", "claude-haiku-4-5")):  # fmt: skip
+    for wire, model in WIRES.items():
         await ask(any_house, model=model, provider=wire, max_tokens=None)
-    sent = [request["json"] for request in simulator.requests]
-    caps = [sent[0]["max_output_tokens"], sent[1]["max_tokens"], sent[2]["generationConfig"]["maxOutputTokens"]]
-    assert [*caps, sent[3]["max_tokens"]] == [4096, 4096, 4096, 4096]
+    openai, compatible, anthropic, google = (request["json"] for request in simulator.requests)
+    assert openai["max_output_tokens"] == compatible["max_tokens"] == anthropic["max_tokens"] == 4096
+    assert google["generationConfig"]["maxOutputTokens"] == 4096
 
 
 async def test_a_soft_budget_stops_nothing(any_house: House) -> None:

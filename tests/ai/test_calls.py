@@ -119,7 +119,7 @@ async def test_usage_that_the_provider_leaves_out_is_estimated(
 
 
 async def test_earlier_turns_are_sent_in_order(house: House, simulator: Simulator) -> None:
-    turns = [
+    turns: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "One"}]},
         {"role": "assistant", "content": "Two"},

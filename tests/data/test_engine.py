@@ -259,7 +259,8 @@ async def test_a_link_that_the_server_has_cut_is_made_anew(counters: Database) -
     select = counters.prepare(sa.select(sa.func.count()).select_from(COUNTERS))
     await asyncio.gather(*(counters.fetch(select, {}) for _ in range(20)))
     end = sa.text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
     )
     await counters.write(lambda transaction: transaction.execute(end).all())
     assert await asyncio.gather(*(counters.fetch(select, {}) for _ in range(20))) == [[(0,)]] * 20

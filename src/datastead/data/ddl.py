@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from datastead.data.engine import Transaction
+from datastead.data.reflection import unique_sets
 from datastead.data.schema import Column, ForeignKey
 from datastead.data.violations import violation_of
 from datastead.errors import (
@@ -98,7 +99,8 @@ def drop_column(transaction: Transaction, table: str, column: Column) -> None:
                 if column.name in index["column_names"] and index["name"]:
                     operations.drop_index(index["name"], table)
     is_plain = not (column.foreign_key or column.is_unique or column.is_indexed)
-    change(transaction, table, lambda batch: batch.drop_column(column.name), rebuild=not is_plain)
+    freed = None if is_plain else column.name
+    change(transaction, table, lambda batch: batch.drop_column(column.name), rebuild=not is_plain, freed=freed)
 
 
 def alter_column(transaction: Transaction, table: str, column: str, **options: Any) -> None:
@@ -125,10 +127,23 @@ def set_unique(transaction: Transaction, table: str, column: str, *, unique: boo
         )
         return
     inspector = sa.inspect(transaction.connection)
-    for entry in inspector.get_unique_constraints(table):
-        if entry["column_names"] == [column]:
-            name = str(entry["name"] or f"{table}_{column}_unique")
-            change(transaction, table, lambda batch, name=name: batch.drop_constraint(name, type_="unique"))  # type: ignore[misc]
+    names = [
+        str(entry["name"] or NAMES["uq"] % {"table_name": table, "column_0_name": column})
+        for entry in inspector.get_unique_constraints(table)
+        if entry["column_names"] == [column]
+    ]
+    indexes = [
+        entry["name"] for entry in inspector.get_indexes(table) if entry["unique"] and entry["column_names"] == [column]
+    ]
+
+    def drop(batch: Any) -> None:
+        for name in names:
+            batch.drop_constraint(name, type_="unique")
+
+    change(transaction, table, drop, freed=column)
+    with _operations(transaction) as operations:
+        for index in set(indexes) - set(names):
+            operations.drop_index(index, table)
 
 
 def add_foreign_key(transaction: Transaction, table: str, column: str, key: ForeignKey) -> None:
@@ -148,11 +163,21 @@ def drop_foreign_key(transaction: Transaction, table: str, column: Column) -> No
         change(transaction, table, lambda batch: batch.drop_constraint(name, type_="foreignkey"))
 
 
-def change(transaction: Transaction, table: str, work: Callable[[Any], None], *, rebuild: bool = True) -> None:
-    """Changes a table; on SQLite by making it anew, where `rebuild` says so."""
+def change(
+    transaction: Transaction,
+    table: str,
+    work: Callable[[Any], None],
+    *,
+    rebuild: bool = True,
+    freed: str | None = None,
+) -> None:
+    """Changes a table; on SQLite by making it anew, where `rebuild` says so.
+
+    freed: a column whose unique constraints are left out then.
+    """
     with _operations(transaction) as operations:
         if rebuild and transaction.dialect == "sqlite":
-            _rebuild(transaction, operations, table, work)
+            _rebuild(transaction, operations, table, work, freed)
             return
         with operations.batch_alter_table(table, recreate="never") as batch:
             work(batch)
@@ -188,7 +213,9 @@ def _refused(error: sa.exc.DBAPIError) -> DatasteadError:
     return UnprocessableContent(f"The database refused the change: {reason}.", reason=reason)
 
 
-def _rebuild(transaction: Transaction, operations: Any, table: str, work: Callable[[Any], None]) -> None:
+def _rebuild(
+    transaction: Transaction, operations: Any, table: str, work: Callable[[Any], None], freed: str | None
+) -> None:
     execute = transaction.connection.exec_driver_sql
     sql = str(execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).scalar_one())
     found = _NOT_CARRIED.search(sql)
@@ -200,7 +227,7 @@ def _rebuild(transaction: Transaction, operations: Any, table: str, work: Callab
         table,
         recreate="always",
         naming_convention=NAMES,
-        table_args=_checks(transaction, table),
+        table_args=[*_checks(transaction, table), *_uniques(transaction, table, freed)],
         table_kwargs=_table_options(sql),
         reflect_kwargs={"listeners": [("column_reflect", _keep_types(transaction, table))]},
     )
@@ -224,8 +251,17 @@ def _table_options(sql: str) -> dict[str, Any]:
 
 
 def _checks(transaction: Transaction, table: str) -> list[sa.CheckConstraint]:
+    """Those without a name, which Alembic does not find."""
     found = sa.inspect(transaction.connection).get_check_constraints(table)
-    return [sa.CheckConstraint(sa.text(entry["sqltext"]), name=entry["name"]) for entry in found]
+    return [sa.CheckConstraint(sa.text(entry["sqltext"])) for entry in found if entry["name"] is None]
+
+
+def _uniques(transaction: Transaction, table: str, freed: str | None) -> list[sa.UniqueConstraint]:
+    """Those that stand beside a column, which Alembic does not find either."""
+    found = sa.inspect(transaction.connection).get_unique_constraints(table)
+    known = {tuple(entry["column_names"]) for entry in found}
+    missed = (columns for owner, columns in unique_sets(transaction) if owner == table and columns not in known)
+    return [sa.UniqueConstraint(*columns) for columns in missed if freed not in columns]
 
 
 def _keep_types(transaction: Transaction, table: str) -> Callable[[Any, Any, dict[str, Any]], None]:

@@ -77,6 +77,25 @@ class Driver(Protocol):
     def close(self) -> None: ...
 
 
+def connected(engine: sa.Engine) -> sa.Connection:
+    """SQLAlchemy's view of the connection that the engine's creator gives.
+
+    It is in a transaction for ever, as SQLAlchemy sees it: our own BEGIN and COMMIT pass it by, and nobody (Alembic
+    does, where it finds none) begins one through it, whose end would commit ours.
+    """
+    connection = engine.connect()
+    connection.begin()
+    return connection
+
+
+def refuse_commits(engine: sa.Engine) -> None:
+    """Whoever commits through SQLAlchemy would end a transaction that is ours."""
+
+    @sa.event.listens_for(engine, "commit")
+    def refuse(_: sa.Connection) -> None:
+        raise RuntimeError("The transaction is ended by `Database`, and by nobody else.")
+
+
 def prepare(dialect: DefaultDialect, statement: sa.ClauseElement, columns: Sequence[str] | None) -> Prepared:
     """Compiles for the dialect. columns: of an INSERT or UPDATE without values, those that will be given."""
     compiled = statement.compile(

@@ -13,7 +13,7 @@ from psycopg.types.string import TextLoader
 from sqlalchemy.dialects.postgresql import psycopg as sa_psycopg
 from sqlalchemy.pool import NullPool
 
-from datastead.data.links import Prepared
+from datastead.data.links import Prepared, connected, refuse_commits
 from datastead.errors import ServiceUnavailable
 
 CONNECT_TIMEOUT_S = 10
@@ -114,6 +114,7 @@ class PostgresqlDriver:
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
         )
+        refuse_commits(self._engine)
 
     def connect(self, *, write: bool) -> PostgresqlLink:  # noqa: ARG002  readers and writers are alike here
         try:
@@ -124,7 +125,7 @@ class PostgresqlDriver:
         raw.prepared_max = STATEMENTS_PREPARED
         with self._opening:  # SQLAlchemy looks at the server once, with the first connection
             self._opened.raw = raw
-            return PostgresqlLink(raw, self._engine.connect())
+            return PostgresqlLink(raw, connected(self._engine))
 
     def timestamp(self, moment: datetime) -> str:
         return moment.astimezone(UTC).isoformat(sep=" ")

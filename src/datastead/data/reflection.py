@@ -80,7 +80,7 @@ def _tables(transaction: Transaction, names: list[str] | None = None) -> dict[st
     options: dict[str, Any] = {"filter_names": names} if names else {}
     keys = _by_table(inspector.get_multi_pk_constraint(**options))
     foreign = _by_table(inspector.get_multi_foreign_keys(**options))
-    uniques = _by_table(inspector.get_multi_unique_constraints(**options))
+    uniques = _uniques(transaction, inspector, options)
     indexes = _by_table(inspector.get_multi_indexes(**options))
     declared = _declared_types(transaction)
     found: dict[str, dict[str, Column]] = {}
@@ -91,6 +91,28 @@ def _tables(transaction: Transaction, names: list[str] | None = None) -> dict[st
             for column in columns
         }
     return found
+
+
+def _uniques(transaction: Transaction, inspector: sa.Inspector, options: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Unique constraints. On SQLite from its own list, as SQLAlchemy does not find all that stand beside a column."""
+    if transaction.dialect != "sqlite":
+        return _by_table(inspector.get_multi_unique_constraints(**options))
+    found: dict[str, list[Any]] = defaultdict(list)
+    for table, columns in unique_sets(transaction):
+        found[table].append({"column_names": columns})
+    return found
+
+
+def unique_sets(transaction: Transaction) -> list[tuple[str, tuple[str, ...]]]:
+    """Tables and columns of SQLite's unique constraints (not of keys and indexes)."""
+    rows = transaction.connection.exec_driver_sql(
+        "SELECT t.name, i.name, c.name FROM sqlite_master t JOIN pragma_index_list(t.name) i"
+        " JOIN pragma_index_info(i.name) c WHERE t.type = 'table' AND i.origin = 'u' ORDER BY i.name, c.seqno"
+    )
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for table, index, column in rows:
+        found[table, index].append(column)
+    return [(table, tuple(columns)) for (table, _), columns in found.items()]
 
 
 def _by_table(reflected: Reflected) -> dict[str, Any]:

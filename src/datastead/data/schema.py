@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from datastead.data import system
 from datastead.data.engine import Connection, Database, Transaction
@@ -260,9 +261,10 @@ class Schemas:
 def bump(transaction: Transaction) -> None:
     """Counts a change of the schema."""
     versions = system.versions
-    statement = sa.update(versions).where(versions.c.name == VERSION_NAME).values(version=versions.c.version + 1)
-    if transaction.execute(statement).rowcount == 0:
-        transaction.execute(sa.insert(versions), {"name": VERSION_NAME, "version": 1})
+    insert = sqlite.insert if transaction.dialect == "sqlite" else postgresql.insert
+    counted = insert(versions).values(name=VERSION_NAME, version=1)
+    more = {"version": versions.c.version + 1}
+    transaction.execute(counted.on_conflict_do_update(index_elements=[versions.c.name], set_=more))
 
 
 def load(transaction: Transaction) -> Schema:

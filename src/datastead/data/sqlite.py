@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.pool import NullPool, StaticPool
 
-from datastead.data.links import Prepared
+from datastead.data.links import Prepared, connected, refuse_commits
 from datastead.errors import InvalidSettings, ServiceUnavailable
 
 BUSY_TIMEOUT_MS = 30_000
@@ -125,6 +125,7 @@ class SqliteDriver:
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
         )
+        refuse_commits(self._engine)
 
     def connect(self, *, write: bool) -> SqliteLink:
         lock = None
@@ -134,7 +135,7 @@ class SqliteDriver:
             else:
                 raw, lock = self._shared = self._shared or (self._open(write=True), threading.RLock())
             self._opened.raw = raw
-            return SqliteLink(raw, self._engine.connect(), lock)
+            return SqliteLink(raw, connected(self._engine), lock)
 
     def _open(self, *, write: bool) -> sqlite3.Connection:
         try:

@@ -122,7 +122,9 @@ async def _serving(settings: "Settings", listener: socket.socket) -> "AsyncItera
 
 def _listen(port: int) -> socket.socket:
     """A bound socket: on `port`, or on any free one where that is taken."""
-    listener = socket.socket()
+    listener = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # asyncio sends at once only where it sees TCP
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

@@ -15,7 +15,7 @@ Finish = Literal["stop", "length", "tool-calls", "content-filter"]
 FaultKind = Kind | Literal["invalid", "missing-key"]
 
 
-class Fault(Exception):  # noqa: N818  not an error of ours: an answer
+class Fault(Exception):
     """A request that the vendor refuses. param, code: as OpenAI's errors have them."""
 
     def __init__(self, kind: FaultKind, message: str, *, param: str | None = None, code: str | None = None) -> None:
