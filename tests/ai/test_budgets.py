@@ -50,7 +50,7 @@ async def test_what_is_in_doubt_keeps_its_hold(any_house: House, simulator: Simu
     await any_house.budget(limit_nano_usd=2_000_000)
     simulator.script({"delay_s": 30})
     with pytest.raises(AIError):
-        await ask(any_house, timeout_s=0.2)
+        await ask(any_house, timeout_s=1)
     with pytest.raises(BudgetExceeded):
         await ask(any_house)
 

@@ -57,7 +57,7 @@ def _from_local(value: Any) -> Any:
         if len(value) == 19:
             return f"{value[:10]}T{value[11:]}"
         if len(value) > 19 and value[10] in " T":
-            return f"{value[:10]}T{_FRACTION.sub('', value[11:])}"
+            return f"{value[:10]}T{value[11:19]}"
         return value
     return _of_milliseconds(value, "%Y-%m-%dT%H:%M:%S")
 
