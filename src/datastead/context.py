@@ -26,7 +26,10 @@ def system_clock() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts. user, role: ids in `directus_users` and `directus_roles`; roles: the role and its ancestors."""
+    """Who acts. user, role: ids in `directus_users` and `directus_roles`; roles: the role and its ancestors.
+
+    token: a fingerprint of the static token that was shown, never the token; None for any other way to sign in.
+    """
 
     user: str | None = None
     role: str | None = None
@@ -35,6 +38,7 @@ class Actor:
     has_app_access: bool = False
     ip: str | None = None
     user_agent: str | None = None
+    token: str | None = None
 
 
 PUBLIC = Actor()
@@ -62,6 +66,7 @@ class Context:
 
     depth: how many flows caused one another up to here; the engine refuses more than `FLOWS_MAX_DEPTH`.
     flow, run, step: ids, where the work is part of a flow's run. step: `<run>:<position>`, unique.
+    collection, item, field: what the work is about, where it is about one. thread: the chat that it is part of.
     connection: the open transaction, when inside one.
     """
 
@@ -72,6 +77,10 @@ class Context:
     flow: str | None = None
     run: str | None = None
     step: str | None = None
+    collection: str | None = None
+    item: str | None = None
+    field: str | None = None
+    thread: str | None = None
     connection: "Connection | None" = None
 
     def now(self) -> datetime:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from datastead.context import Context
-from datastead.errors import AIError, Forbidden, InvalidExtension, InvalidFlow
-from datastead.messages import Call, Endpoint, StreamEvent, WireRequest
+from datastead.errors import AIError, Forbidden, InvalidExtension, InvalidFlow, UnsupportedCapability
+from datastead.messages import Call, EmbeddingCall, Embeddings, Endpoint, StreamEvent, WireRequest
 
 if TYPE_CHECKING:
     from datastead.ai.models import ModelDefinition
@@ -144,7 +144,7 @@ def trigger(name: str, options: type[OptionsT]) -> Callable[[type[Trigger[Option
 
 
 class Provider:
-    """One wire format, as pure mappings: no I/OptionsT here. `ai/call.py` does the HTTP, once for all."""
+    """One wire format, as pure mappings: no I/O here. `ai/call.py` does the HTTP, once for all."""
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
         """The HTTP request for a call; `call.stream` says which kind."""
@@ -160,6 +160,14 @@ class Provider:
 
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
         """The typed error for an answer that is not 2xx. body: parsed JSON, or text."""
+        raise NotImplementedError
+
+    def embedding_request(self, endpoint: Endpoint, call: EmbeddingCall) -> WireRequest:
+        """The HTTP request that makes vectors. Raises `UnsupportedCapability` where the provider makes none."""
+        raise UnsupportedCapability(f"`{endpoint.provider}` makes no embeddings.", capability="embeddings")
+
+    def embeddings(self, body: Mapping[str, Any]) -> Embeddings:
+        """The vectors of an answer, in the order of the inputs."""
         raise NotImplementedError
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 Role = Literal["user", "assistant", "tool"]
 Effort = Literal["minimal", "low", "medium", "high"]
+ServiceTier = Literal["flex", "batch", "priority"]
+PromptCache = Literal["5m", "1h"]
 FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
 
 
@@ -103,6 +105,9 @@ class Call:
     model: the provider's own model id. max_tokens: output cap, tokens.
     schema: JSON schema that the answer has to have. tool_choice: `auto`, `none`, `required` or a tool's name.
     effort, budget_tokens: how much to reason; both None = the provider's default, unless `enable_reasoning`.
+    prompt_cache: how long the provider shall keep the prompt's beginning, where it has to be told.
+    service_tier: `flex` and `batch` are cheaper and slower, `priority` is dearer and faster; None = the normal one.
+    parallel_tools: whether the model may call several tools at once; None = the provider's default.
     provider_options: merged into the request's JSON last, as they are.
     """
 
@@ -119,6 +124,9 @@ class Call:
     enable_reasoning: bool = False
     effort: Effort | None = None
     budget_tokens: int | None = None
+    prompt_cache: PromptCache | None = None
+    service_tier: ServiceTier | None = None
+    parallel_tools: bool | None = None
     stream: bool = False
     provider_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -148,7 +156,10 @@ class Usage:
 
     input: not from a cache. cache_read, cache_write, cache_write_1h: prompt tokens read from and written to a cache.
     output: all output, reasoning included; `reasoning` is the share of it, not a part of its own.
-    audio_input, audio_output: audio tokens, not counted in `input` and `output`.
+    audio_input, audio_output, image_input, image_output: such tokens, where the provider bills them apart: not counted
+    in `input` and `output`.
+    tier: the service tier that was billed, in the words of `ServiceTier`; None = the normal one.
+    cost_nano_usd: what the provider itself says that the call cost, where it does.
     raw: the provider's own usage object, as it came.
     """
 
@@ -159,23 +170,47 @@ class Usage:
     cache_write_1h: int = 0
     audio_input: int = 0
     audio_output: int = 0
+    image_input: int = 0
+    image_output: int = 0
     reasoning: int = 0
+    tier: ServiceTier | None = None
+    cost_nano_usd: int | None = None
     raw: Mapping[str, Any] | None = field(default=None, compare=False)
 
     @property
     def input_total(self) -> int:
         """All prompt tokens."""
-        return self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.audio_input
+        cached = self.cache_read + self.cache_write + self.cache_write_1h
+        return self.input + cached + self.audio_input + self.image_input
 
     @property
     def output_total(self) -> int:
         """All output tokens."""
-        return self.output + self.audio_output
+        return self.output + self.audio_output + self.image_output
 
     @property
     def total(self) -> int:
         """All tokens."""
         return self.input_total + self.output_total
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingCall:
+    """Texts that shall become vectors. dimensions: of each vector; None = the model's own."""
+
+    model: str
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
+    provider_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector for each input, in their order."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 import asyncio
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -102,3 +104,27 @@ async def test_several_processes_may_start_at_once_on_sqlite(tmp_path: Path) -> 
 async def test_several_processes_may_start_at_once_on_postgresql() -> None:
     with postgresql_database() as url:
         assert await asyncio.to_thread(run_migrations_at_once, url) == ["0", "0", str(len(names()))]
+
+
+async def test_a_ledger_from_before_gets_the_columns_that_it_lacks(database: Database) -> None:
+    def make_old(transaction: Transaction) -> None:
+        for column in ("kind", "token", "image_input_tokens"):
+            transaction.execute(sa.text(f"ALTER TABLE datastead_ai_calls DROP COLUMN {column}"))
+        values = {
+            "id": str(uuid4()),
+            "state": "settled",
+            "provider": "p",
+            "model": "m",
+            "created_at": datetime.now(UTC),
+        }
+        transaction.execute(sa.insert(sa.table("datastead_ai_calls", *map(sa.column, values))), values)
+        transaction.execute(sa.text("DELETE FROM datastead_migrations WHERE name > 'm0001_tables'"))
+
+    await database.alter(make_old)
+    await migrate(database)
+    row = await database.read(
+        lambda transaction: transaction.execute(
+            sa.text("SELECT kind, image_input_tokens FROM datastead_ai_calls")
+        ).one()
+    )
+    assert tuple(row) == ("generate", None)

@@ -27,7 +27,8 @@ _calls = system.ai_calls.c
 _budgets = system.budgets.c
 _TOKEN_COLUMNS = (
     _calls.input_tokens, _calls.output_tokens, _calls.cache_read_tokens, _calls.cache_write_tokens,
-    _calls.cache_write_1h_tokens, _calls.audio_input_tokens, _calls.audio_output_tokens,
+    _calls.cache_write_1h_tokens, _calls.audio_input_tokens, _calls.audio_output_tokens, _calls.image_input_tokens,
+    _calls.image_output_tokens,
 )  # fmt: skip
 
 

@@ -15,11 +15,12 @@ from datastead.ai.requests import (
     check_names,
     text_option,
     timeout_of,
+    who_of,
 )
 from datastead.ai.results import GenerationResult
 from datastead.ai.streams import GenerationStream, StreamState, SyncStream
 from datastead.ai.targets import Targets
-from datastead.context import Clock, Context, system_clock
+from datastead.context import Clock, system_clock
 from datastead.errors import InvalidRequest
 from datastead.extensions import Registry
 from datastead.settings import Settings, load_settings
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from datastead.data.engine import Connection, Database
 
 __all__ = ["AI", "CallOptions", "GenerationResult", "GenerationStream"]
-
-_NOBODY: dict[str, str | None] = dict.fromkeys(("user", "role", "flow", "run", "step", "request_id"))
 
 
 class AI:
@@ -185,7 +184,7 @@ class AI:
         return Plan(
             target=target,
             call=call,
-            who=_who(options.get("context")),
+            who=who_of(options.get("context")),
             deadline=self._loop.time() + timeout_of(options, self._settings.ai_timeout_s),
             policy=options.get("in_doubt") or self._settings.ai_in_doubt,
             key=text_option(options, "key", LONGEST_KEY),
@@ -196,16 +195,3 @@ class AI:
         if self._portal is None:
             self._portal = Portal()
         return self._portal
-
-
-def _who(context: Context | None) -> dict[str, str | None]:
-    if context is None:
-        return _NOBODY
-    return {
-        "user": context.actor.user,
-        "role": context.actor.role,
-        "flow": context.flow,
-        "run": context.run,
-        "step": context.step,
-        "request_id": context.request_id,
-    }

@@ -33,14 +33,15 @@ SettledState = Literal["settled", "failed", "in_doubt"]
 _calls = system.ai_calls
 _answers = system.ai_answers
 _HELD_COLUMNS = (
-    "id", "state", "key", "attempt", "provider", "model", "purpose", "user", "role", "flow", "run", "step",
-    "request_id", "held_tokens", "held_nano_usd", "price_state", "price", "owner", "lease_until", "created_at",
-    "prompt",
+    "id", "state", "key", "attempt", "provider", "model", "purpose", "kind", "user", "role", "token", "flow", "run",
+    "step", "collection", "item", "field", "thread", "request_id", "held_tokens", "held_nano_usd", "price_state",
+    "price", "owner", "lease_until", "created_at", "prompt",
 )  # fmt: skip
 _SETTLED_COLUMNS = (
     "state", "response_model", "response_id", "input_tokens", "output_tokens", "cache_read_tokens",
-    "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "reasoning_tokens",
-    "cost_nano_usd", "usage_source", "raw_usage", "finish_reason", "error_code", "error", "latency_ms",
+    "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens",
+    "image_output_tokens", "reasoning_tokens", "service_tier", "provider_request_id", "cost_nano_usd", "cost_source",
+    "usage_source", "raw_usage", "finish_reason", "error_code", "error", "latency_ms",
     "first_token_ms", "settled_at", "answer",
 )  # fmt: skip
 _IS_HELD = _calls.c.state == sa.literal_column("'held'")  # not a parameter: the index is of these rows only
@@ -51,7 +52,7 @@ _NO_USAGE = Usage()
 class Hold:
     """A call that is about to be sent.
 
-    who: `user`, `role`, `flow`, `run`, `step`, `request_id`. need: the bound to hold. policy: what to do where an
+    who: what `requests.who_of` gives. kind: `generate` or `embed`. need: the bound to hold. policy: what to do where an
     earlier attempt is in doubt; None = go on, as this is a further attempt of the same call. prompt: JSON text, where
     it is kept.
     """
@@ -66,6 +67,7 @@ class Hold:
     attempt: int = 1
     key: str | None = None
     purpose: str | None = None
+    kind: str = "generate"
     policy: Policy | None = "retry"
     prompt: str | None = None
 
@@ -121,6 +123,8 @@ class Settlement:
     first_token_ms: int | None = None
     response_id: str | None = None
     response_model: str | None = None
+    provider_request_id: str | None = None
+    cost_source: str | None = None
     finish_reason: str | None = None
     error_code: str | None = None
     error: str | None = None
@@ -259,6 +263,7 @@ class Ledger:
             "provider": hold.provider,
             "model": hold.model,
             "purpose": hold.purpose,
+            "kind": hold.kind,
             "held_tokens": hold.need.tokens,
             "held_nano_usd": hold.need.nano_usd,
             "price_state": hold.price_state,
@@ -290,8 +295,13 @@ class Ledger:
             "cache_write_1h_tokens": usage.cache_write_1h,
             "audio_input_tokens": usage.audio_input,
             "audio_output_tokens": usage.audio_output,
+            "image_input_tokens": usage.image_input,
+            "image_output_tokens": usage.image_output,
             "reasoning_tokens": usage.reasoning,
+            "service_tier": usage.tier,
+            "provider_request_id": settlement.provider_request_id,
             "cost_nano_usd": settlement.cost_nano_usd,
+            "cost_source": settlement.cost_source,
             "usage_source": settlement.usage_source,
             "raw_usage": None if usage.raw is None else _json(usage.raw),
             "finish_reason": settlement.finish_reason,

@@ -49,6 +49,10 @@ class CallOptions(TypedDict, total=False):
 _NAMES = frozenset(CallOptions.__annotations__)
 _EFFORTS = ("minimal", "low", "medium", "high")
 _NOTHING: Mapping[str, Any] = {}
+WHO = ("user", "role", "token", "flow", "run", "step", "collection", "item", "field", "thread", "request_id")
+"""What the ledger says about who asked, and for what."""
+
+_NOBODY: Mapping[str, str | None] = dict.fromkeys(WHO)
 LONGEST_KEY = 128
 LONGEST_PURPOSE = 64
 
@@ -95,6 +99,26 @@ def timeout_of(options: CallOptions, default_s: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise _invalid("timeout_s", value, "a number of seconds above 0")
     return float(value)
+
+
+def who_of(context: "Context | None") -> Mapping[str, str | None]:
+    """Who asks, and for what: by the names of `WHO`."""
+    if context is None:
+        return _NOBODY
+    actor = context.actor
+    return {
+        "user": actor.user,
+        "role": actor.role,
+        "token": actor.token,
+        "flow": context.flow,
+        "run": context.run,
+        "step": context.step,
+        "collection": context.collection,
+        "item": context.item,
+        "field": context.field,
+        "thread": context.thread,
+        "request_id": context.request_id,
+    }
 
 
 def _conversation(prompt: str | None, given: Mapping[str, Any]) -> tuple[str | None, tuple[Message, ...]]:

@@ -26,8 +26,10 @@ from datastead.messages import (
 )
 
 _USAGE_PARTS = (
-    "input", "output", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output", "reasoning",
+    "input", "output", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output", "image_input",
+    "image_output", "reasoning",
 )  # fmt: skip
+_USAGE_REST = ("tier", "cost_nano_usd", "raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,9 @@ class GenerationResult:
 
     def to_answer(self) -> dict[str, Any]:
         """JSON with everything, to be read by `from_answer`."""
-        raw = {"raw": self.usage.raw}
         return {
             **{name: getattr(self, name) for name in _PLAIN},
-            "usage": {name: getattr(self.usage, name) for name in _USAGE_PARTS} | raw,
+            "usage": {name: getattr(self.usage, name) for name in (*_USAGE_PARTS, *_USAGE_REST)},
             "reasoning_parts": [asdict(part) for part in self.reasoning_parts],
             "tool_calls": [asdict(call) for call in self.tool_calls],
         }

@@ -37,8 +37,8 @@ class Identity:
     roles: tuple[str, ...]
     policies: tuple[Policy, ...]
 
-    def actor(self, ip: str | None = None, user_agent: str | None = None) -> Actor:
-        """The user, acting from an address."""
+    def actor(self, ip: str | None = None, user_agent: str | None = None, token: str | None = None) -> Actor:
+        """The user, acting from an address. token: the fingerprint of a static token that was shown."""
         policies = [policy for policy in self.policies if policy.applies_to(ip)]
         return Actor(
             user=self.user,
@@ -48,6 +48,7 @@ class Identity:
             has_app_access=any(policy.admin_access or policy.app_access for policy in policies),
             ip=ip,
             user_agent=user_agent,
+            token=token,
         )
 
 

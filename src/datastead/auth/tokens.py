@@ -22,6 +22,8 @@ MAX_AGE = timedelta(seconds=0.5)
 """How long what the database said is believed: a removed user or a changed token counts within a second."""
 
 MAX_KNOWN = 10_000
+FINGERPRINT_LENGTH = 16
+"""Of a static token's SHA-256 in hexadecimal digits: enough to tell tokens apart, too little to find one."""
 
 
 async def authenticate(services: "Services", token: str) -> Actor:
@@ -44,7 +46,7 @@ class Authenticator:
             if identity is not None:
                 self._known[key] = (now, identity)  # others go on with what was known, meanwhile
             identity = await self._read(key, token, now)
-        return identity.actor(ip, user_agent)
+        return identity.actor(ip, user_agent, None if _is_access_token(token) else key.hex()[:FINGERPRINT_LENGTH])
 
     def forget(self) -> None:
         """What was known may have changed."""

@@ -217,16 +217,25 @@ ai_calls = sa.Table(
     _text("state", 16, nullable=False),
     _text("key", 128), sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
     _text("provider", 64, nullable=False), _text("model", nullable=False), _text("response_model"),
-    _text("response_id"), _text("purpose", 64),
-    _uuid("user"), _uuid("role"), _uuid("flow"), _uuid("run"), _text("step", 64), _text("collection", 64),
-    _text("item"), _text("field", 64), _text("thread", 64), _text("request_id", 64),
+    _text("response_id"), _text("provider_request_id"), _text("purpose", 64),
+    # generate | embed
+    _text("kind", 16, "generate", nullable=False),
+    _uuid("user"), _uuid("role"), _text("token", 64), _uuid("flow"), _uuid("run"), _text("step", 64),
+    _text("collection", 64), _text("item"), _text("field", 64), _text("thread", 64), _text("request_id", 64),
     sa.Column("input_tokens", sa.BigInteger), sa.Column("output_tokens", sa.BigInteger),
     sa.Column("cache_read_tokens", sa.BigInteger), sa.Column("cache_write_tokens", sa.BigInteger),
     sa.Column("cache_write_1h_tokens", sa.BigInteger), sa.Column("audio_input_tokens", sa.BigInteger),
-    sa.Column("audio_output_tokens", sa.BigInteger), sa.Column("reasoning_tokens", sa.BigInteger),
+    sa.Column("audio_output_tokens", sa.BigInteger), sa.Column("image_input_tokens", sa.BigInteger),
+    sa.Column("image_output_tokens", sa.BigInteger), sa.Column("reasoning_tokens", sa.BigInteger),
+    # flex | batch | priority; null = the normal one
+    _text("service_tier", 16),
     # the upper bounds that were held before the call
     sa.Column("held_tokens", sa.BigInteger), sa.Column("held_nano_usd", sa.BigInteger),
     sa.Column("cost_nano_usd", sa.BigInteger),
+    # what an answer from the cache would have cost
+    sa.Column("saved_nano_usd", sa.BigInteger),
+    # price | provider: who says what it cost
+    _text("cost_source", 16),
     # known | zero | unknown
     _text("price_state", 16), _text("price"),
     # provider | estimated | none: where the usage comes from

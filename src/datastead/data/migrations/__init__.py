@@ -9,6 +9,8 @@ import pkgutil
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 
 from datastead.data import system
 from datastead.data.engine import Database, Transaction
@@ -24,6 +26,16 @@ async def migrate(database: Database) -> list[str]:
 def names() -> list[str]:
     """Every migration that this version knows."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith("m"))
+
+
+def add_missing_columns(transaction: Transaction, table: sa.Table) -> None:
+    """Adds the columns (nullable, or with a default) that one of our own tables does not have yet."""
+    connection = transaction.connection
+    have = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    operations = Operations(MigrationContext.configure(connection))
+    for column in table.columns:
+        if column.name not in have:
+            operations.add_column(table.name, column._copy())  # noqa: SLF001  there is no public way to copy one
 
 
 def _migrate(transaction: Transaction) -> list[str]:
