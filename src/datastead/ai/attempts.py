@@ -14,6 +14,7 @@ from datastead.ai.endpoints import Source
 from datastead.ai.ledger import Policy, SettledState, Settlement
 from datastead.ai.models import ModelDefinition
 from datastead.ai.prices import Price, cost_nano_usd
+from datastead.ai.requests import Fallback
 from datastead.ai.results import Collected, GenerationResult
 from datastead.ai.sse import SseParser
 from datastead.errors import AIError, ContentFiltered, InvalidRequest, ProviderUnavailable
@@ -58,6 +59,8 @@ class Plan:
     policy: Policy
     key: str | None = None
     purpose: str | None = None
+    fallbacks: tuple[Fallback, ...] = ()
+    cache_ttl_s: float | None = None
 
 
 @dataclass(slots=True)

@@ -114,7 +114,7 @@ def _attachments(call: Call) -> list[Attachment]:
 
 
 def _mentions_cache(call: Call) -> bool:
-    return bool(call.provider_options) and "cache" in repr(call.provider_options)
+    return call.prompt_cache is not None or (bool(call.provider_options) and "cache" in repr(call.provider_options))
 
 
 def _output_cap(wire: Mapping[str, Any]) -> tuple[int | None, int]:

@@ -12,7 +12,9 @@ from datastead.ai.requests import (
     LONGEST_PURPOSE,
     CallOptions,
     build_call,
+    cache_ttl_of,
     check_names,
+    fallbacks_of,
     text_option,
     timeout_of,
     who_of,
@@ -183,6 +185,8 @@ class AI:
         assert self._loop is not None
         return Plan(
             target=target,
+            fallbacks=fallbacks_of(options),
+            cache_ttl_s=cache_ttl_of(options),
             call=call,
             who=who_of(options.get("context")),
             deadline=self._loop.time() + timeout_of(options, self._settings.ai_timeout_s),

@@ -2,11 +2,21 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required, TypedDict, get_args
 
 from datastead.ai.models import ModelDefinition
 from datastead.errors import InvalidRequest
-from datastead.messages import Attachment, Call, Effort, Message, Part, Text, ToolDefinition
+from datastead.messages import (
+    Attachment,
+    Call,
+    Effort,
+    Message,
+    Part,
+    PromptCache,
+    ServiceTier,
+    Text,
+    ToolDefinition,
+)
 
 if TYPE_CHECKING:
     from datastead.context import Context
@@ -18,7 +28,10 @@ class CallOptions(TypedDict, total=False):
     model: an id, `provider:model` or `provider/model`. provider: where it is, if the id alone does not say.
     messages: earlier turns, `Message` or `{role, content}`; the prompt comes after them. attachments: go with the
     prompt. max_tokens: output cap, tokens. schema: JSON schema of the answer. enable_reasoning, effort, budget_tokens:
-    how much to reason. provider_options: into the request's JSON, as they are. timeout_s: for all attempts together.
+    how much to reason. parallel_tools: whether several tools may be called at once. service_tier, prompt_cache: see
+    `Call`. provider_options: into the request's JSON, as they are. timeout_s: for all attempts together.
+    fallbacks: what to call in turn where the model cannot be reached: ids, or `{model, provider}`. cache: True, seconds
+    or `{ttl}`: the same call within that time is answered without asking the provider.
     key: names the call: the same key again gives the same answer, without paying for it. purpose: for the ledger.
     context: who asks, and in which run. in_doubt: what to do where an earlier attempt may have been paid.
     """
@@ -38,7 +51,12 @@ class CallOptions(TypedDict, total=False):
     enable_reasoning: bool | None
     effort: Effort | None
     budget_tokens: int | None
+    parallel_tools: bool | None
+    service_tier: ServiceTier | None
+    prompt_cache: PromptCache | None
     provider_options: Mapping[str, Any] | None
+    fallbacks: "Sequence[str | Mapping[str, str]] | None"
+    cache: bool | float | Mapping[str, float] | None
     timeout_s: float | None
     key: str | None
     purpose: str | None
@@ -47,7 +65,6 @@ class CallOptions(TypedDict, total=False):
 
 
 _NAMES = frozenset(CallOptions.__annotations__)
-_EFFORTS = ("minimal", "low", "medium", "high")
 _NOTHING: Mapping[str, Any] = {}
 WHO = ("user", "role", "token", "flow", "run", "step", "collection", "item", "field", "thread", "request_id")
 """What the ledger says about who asked, and for what."""
@@ -55,6 +72,18 @@ WHO = ("user", "role", "token", "flow", "run", "step", "collection", "item", "fi
 _NOBODY: Mapping[str, str | None] = dict.fromkeys(WHO)
 LONGEST_KEY = 128
 LONGEST_PURPOSE = 64
+MOST_FALLBACKS = 8
+CACHE_TTL_S = 3600.0
+"""How long an answer is kept where `cache` is True."""
+
+LONGEST_CACHE_TTL_S = 366 * 86400.0
+
+
+class Fallback(NamedTuple):
+    """A model to call where the one before cannot be reached."""
+
+    model: str
+    provider: str | None = None
 
 
 def check_names(options: Mapping[str, Any]) -> None:
@@ -99,6 +128,27 @@ def timeout_of(options: CallOptions, default_s: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise _invalid("timeout_s", value, "a number of seconds above 0")
     return float(value)
+
+
+def fallbacks_of(options: CallOptions) -> tuple[Fallback, ...]:
+    """The models to call in turn where the first cannot be reached. Raises `InvalidRequest`."""
+    given = options.get("fallbacks")
+    if not given:
+        return ()
+    if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or len(given) > MOST_FALLBACKS:
+        raise _invalid("fallbacks", given, f"a list of up to {MOST_FALLBACKS} models")
+    return tuple(_fallback(each, position) for position, each in enumerate(given))
+
+
+def cache_ttl_of(options: CallOptions) -> float | None:
+    """How many seconds the answer may be kept and given again; None = not at all. Raises `InvalidRequest`."""
+    given = options.get("cache")
+    if given is None or isinstance(given, bool):
+        return CACHE_TTL_S if given else None
+    ttl_s = given.get("ttl") if isinstance(given, Mapping) and given.keys() == {"ttl"} else given
+    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or not 0 < ttl_s <= LONGEST_CACHE_TTL_S:
+        raise _invalid("cache", given, "`true`, a number of seconds above 0 (a year at most), or `{ttl: seconds}`")
+    return float(ttl_s)
 
 
 def who_of(context: "Context | None") -> Mapping[str, str | None]:
@@ -177,11 +227,31 @@ def _number(low: float, high: float) -> Callable[[Mapping[str, Any], str], float
     return check
 
 
-def _effort(given: Mapping[str, Any], name: str) -> str:
-    value: str = given[name]
-    if value not in _EFFORTS:
-        raise _invalid(name, value, f"one of {', '.join(f'`{each}`' for each in _EFFORTS)}")
+def _one_of(allowed: tuple[str, ...]) -> Callable[[Mapping[str, Any], str], str]:
+    def check(given: Mapping[str, Any], name: str) -> str:
+        value: str = given[name]
+        if value not in allowed:
+            raise _invalid(name, value, f"one of {', '.join(f'`{each}`' for each in allowed)}")
+        return value
+
+    return check
+
+
+def _flag(given: Mapping[str, Any], name: str) -> bool:
+    value: bool = given[name]
+    if not isinstance(value, bool):
+        raise _invalid(name, value, "`true` or `false`")
     return value
+
+
+def _fallback(given: Any, position: int) -> Fallback:
+    named = {"model": given} if isinstance(given, str) else given
+    if not isinstance(named, Mapping) or not {"model"} <= named.keys() <= {"model", "provider"}:
+        raise _invalid(f"fallbacks.{position}", given, "a model's id, or `{model, provider}`")
+    model, provider = named["model"], named.get("provider")
+    if not (isinstance(model, str) and model) or not (provider is None or isinstance(provider, str)):
+        raise _invalid(f"fallbacks.{position}", given, "a model's id, or `{model, provider}`")
+    return Fallback(model, provider)
 
 
 def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -208,7 +278,10 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
     "tool_choice": lambda given, name: str(given[name]),
     "schema": _object,
     "enable_reasoning": lambda given, name: bool(given[name]),
-    "effort": _effort,
+    "effort": _one_of(get_args(Effort)),
+    "parallel_tools": _flag,
+    "service_tier": _one_of(get_args(ServiceTier)),
+    "prompt_cache": _one_of(get_args(PromptCache)),
 }
 
 
