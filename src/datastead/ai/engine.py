@@ -28,6 +28,7 @@ from datastead.extensions import Registry
 from datastead.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from datastead.ai.attachments import FileSource
     from datastead.ai.attempts import Plan
     from datastead.ai.call import Caller
     from datastead.ai.ledger import Ledger
@@ -39,6 +40,7 @@ __all__ = ["AI", "CallOptions", "GenerationResult", "GenerationStream"]
 class AI:
     """Calls models, of every provider in the same way, and keeps the ledger.
 
+    files: where attachments of the form `{type: 'file', fileId}` are read.
     Without a database the ledger is in memory. It starts by itself with the first call; `async with AI() as ai` (or
     `with AI() as ai` for the twins that end in `_sync`) also closes it. It belongs to the event loop it started in.
     """
@@ -49,8 +51,10 @@ class AI:
         *,
         database: "Database | None" = None,
         registry: Registry | None = None,
+        files: "FileSource | None" = None,
         clock: Clock = system_clock,
     ) -> None:
+        self._files = files
         self._settings = settings or load_settings()
         self._endpoints = Endpoints(self._settings)
         self._targets = Targets(self._endpoints, registry or Registry.discover())
