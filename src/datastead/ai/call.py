@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from datastead.ai.attempts import Attempt, Plan, build_request, explained, new_id
 from datastead.ai.budgets import Need
 from datastead.ai.ledger import Answered, Doubtful, Elsewhere, Held, Hold, Ledger, Outcome, Settlement, Uncapped
+from datastead.ai.observers import Observers
 from datastead.ai.prices import bound_nano_usd
 from datastead.ai.results import GenerationResult
 from datastead.ai.streams import StreamState
@@ -42,8 +43,11 @@ _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aio
 class Caller:
     """Makes calls. One a process and loop: it has the connections to the providers."""
 
-    def __init__(self, ledger: Ledger, *, record: bool, max_tokens_default: int) -> None:
+    def __init__(
+        self, ledger: Ledger, *, record: bool, max_tokens_default: int, observers: Observers | None = None
+    ) -> None:
         self._ledger = ledger
+        self._observers = observers
         self._record = record
         self._max_tokens_default = max_tokens_default
         self._loop = asyncio.get_running_loop()
@@ -100,6 +104,7 @@ class Caller:
                     yield event
                 return
             response: aiohttp.ClientResponse | None = None
+            state.call = attempt.id
             try:
                 response = await self._send(attempt)
                 attempt.is_json = response.content_type == "application/json"
@@ -142,10 +147,12 @@ class Caller:
             attempt = Attempt(new_id(), plan, request)
             outcome = await self._hold(attempt, number)
             if outcome.__class__ is Held:
+                if self._observers is not None:
+                    self._observers.begun(attempt)
                 return attempt
             match outcome:
                 case Answered(answer):
-                    return GenerationResult.from_answer(answer)
+                    return self._reused(plan, GenerationResult.from_answer(answer))
                 case Uncapped():
                     self._cap(plan)
                 case Doubtful(error):
@@ -179,12 +186,19 @@ class Caller:
             outcome = await self._ledger.hold(hold)
         except BaseException as error:
             self._open.discard(attempt.id)
+            if self._observers is not None and isinstance(error, AIError):
+                self._observers.refused(plan, error)
             if isinstance(error, asyncio.CancelledError):
                 self._in_background(self._ledger.withdraw(attempt.id))
             raise
         if outcome.__class__ is not Held:
             self._open.discard(attempt.id)
         return outcome
+
+    def _reused(self, plan: Plan, result: GenerationResult) -> GenerationResult:
+        if self._observers is not None:
+            self._observers.reused(plan, result)
+        return result
 
     def _cap(self, plan: Plan) -> None:
         """Limits the output of a call that a hard budget applies to and that does not limit it itself."""
@@ -269,6 +283,8 @@ class Caller:
 
     async def _settle(self, attempt: Attempt, settlement: Settlement) -> None:
         """Writes the settlement, also when the caller goes meanwhile. A ledger that fails does not fail the answer."""
+        if self._observers is not None and not attempt.is_closed:
+            self._observers.ended(attempt, settlement)
         attempt.is_closed = True
         try:
             await self._ledger.settle(settlement)

@@ -1,11 +1,13 @@
 """`AI`: models, from Python. A server has one for all; a script makes its own, with or without a database."""
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from datastead.ai.endpoints import Endpoints
 from datastead.ai.models import ModelDefinition
+from datastead.ai.observers import Observer, Observers
 from datastead.ai.portal import Portal
 from datastead.ai.requests import (
     LONGEST_KEY,
@@ -53,9 +55,12 @@ class AI:
         registry: Registry | None = None,
         files: "FileSource | None" = None,
         clock: Clock = system_clock,
+        observers: Sequence[Observer] = (),
     ) -> None:
+        """observers: are told of each attempt at a call, such as metrics and traces."""
         self._files = files
         self._settings = settings or load_settings()
+        self._observers = Observers(observers) if observers else None
         self._endpoints = Endpoints(self._settings)
         self._targets = Targets(self._endpoints, registry or Registry.discover())
         self._given_database = database
@@ -146,7 +151,10 @@ class AI:
             from datastead.ai.call import Caller
 
             self._caller = Caller(
-                ledger, record=self._settings.ai_record_io, max_tokens_default=self._settings.ai_max_tokens_default
+                ledger,
+                record=self._settings.ai_record_io,
+                max_tokens_default=self._settings.ai_max_tokens_default,
+                observers=self._observers,
             )
         return self._caller
 

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StreamState:
-    """What a stream leaves behind. It refers to nothing, so that a stream nobody holds is closed at once."""
+    """What a stream leaves behind. It refers to nothing, so that a stream nobody holds is closed at once.
+
+    call: id of the ledger's row of the attempt that is under way.
+    """
 
     result: "GenerationResult | None" = None
+    call: str | None = None
 
 
 class GenerationStream:
@@ -54,6 +58,11 @@ class GenerationStream:
         async for _ in self._events:
             pass
         return self.result
+
+    @property
+    def call(self) -> str | None:
+        """Id of the ledger's row of the attempt that is under way, or was the last; None before the first event."""
+        return self._state.result.call if self._state.result is not None else self._state.call
 
     @property
     def result(self) -> "GenerationResult":
