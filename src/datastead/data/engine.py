@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from datastead.data.links import Driver, Link, Prepared, prepare
 from datastead.data.system import to_moment
 from datastead.data.workers import Alteration, Ending, Job, Session, Task, Worker
-from datastead.errors import InvalidSettings
+from datastead.errors import InvalidForeignKey, InvalidSettings
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -95,14 +95,22 @@ class Connection:
         self._after_rollback.append(callback)
 
     async def commit(self) -> None:
-        """Ends the transaction. It is carried out, and the callbacks are called, also when the caller is cancelled."""
+        """Ends the transaction. It is carried out, and the callbacks are called, also when the caller is cancelled.
+
+        Raises `InvalidForeignKey` where a constraint is checked only now: it is all that databases defer.
+        """
         if not self._is_submitted:
             self._tell(self._after_commit)
             return
         ending = Ending("commit")
         ending.job.future.add_done_callback(self._finish)
         self._session.put(ending)
-        await asyncio.shield(ending.job.future)
+        try:
+            await asyncio.shield(ending.job.future)
+        except sa.exc.IntegrityError as error:
+            raise InvalidForeignKey(
+                "What was written refers to an item that does not exist, or leaves out one that others refer to."
+            ) from error
 
     async def rollback(self) -> None:
         """Ends the transaction and undoes it. What waits in the database for somebody else's lock is not waited for."""

@@ -25,14 +25,28 @@ from datastead.errors import (
 )
 
 Kind = Literal[
-    "unique", "not_null", "foreign_key", "check", "too_long", "out_of_range", "wrong_type", "stale", "busy", "other"
+    "unique",
+    "not_null",
+    "foreign_key",
+    "check",
+    "raised",
+    "too_long",
+    "out_of_range",
+    "wrong_type",
+    "stale",
+    "busy",
+    "other",
 ]
+
+PLPGSQL_RAISE = "exec_stmt_raise"
+"""Where in PostgreSQL an exception comes from that a function of the user's own has raised, with any code."""
 
 _KEY_DETAIL = re.compile(r"\((.*?)\)=\((.*)\)")
 _SQLSTATES: dict[str, Kind] = {
     "23505": "unique", "23502": "not_null", "23503": "foreign_key", "23001": "foreign_key", "23514": "check",
     "23P01": "unique", "22001": "too_long", "22003": "out_of_range", "22008": "out_of_range",
     "42703": "stale", "42P01": "stale", "40001": "busy", "40P01": "busy", "55P03": "busy", "57014": "busy",
+    "44000": "raised", "P0001": "raised", "54000": "raised", "428C9": "wrong_type",
     "42804": "wrong_type", "42883": "wrong_type", "42846": "wrong_type", "0A000": "wrong_type",
 }  # fmt: skip
 _SQLITE_CODES: dict[str, Kind] = {
@@ -47,6 +61,8 @@ _SQLITE_CODES: dict[str, Kind] = {
 class Violation:
     """What was refused. columns: where the database said so. table: the one at the other end of a foreign key.
 
+    said: the words of a trigger or a view of the user's own, which refused it (`raised`).
+
     is_referenced: the key of something is still in use; otherwise what a new key refers to does not exist.
     """
 
@@ -56,6 +72,7 @@ class Violation:
     constraint: str | None = None
     table: str | None = None
     is_referenced: bool = False
+    said: str | None = None
 
 
 def violation_of(error: sa.exc.DBAPIError) -> Violation:
@@ -69,6 +86,8 @@ def violation_of(error: sa.exc.DBAPIError) -> Violation:
 def _of_postgresql(error: Any) -> Violation:
     state = error.sqlstate or ""
     kind = _SQLSTATES.get(state) or ("wrong_type" if state.startswith("22") else "other")
+    if kind == "raised" or (kind == "other" and error.diag.source_function == PLPGSQL_RAISE):
+        return Violation("raised", said=error.diag.message_primary)
     detail = error.diag.message_detail or ""
     match = _KEY_DETAIL.search(detail)
     columns = tuple(part.strip(' "') for part in match[1].split(",")) if match else ()
@@ -127,6 +146,9 @@ def _constraint(found: Violation, collection: Collection, row: Mapping[str, Any]
     if found.kind == "check":
         reason = f"The values do not pass the check `{found.constraint or ''}` of `{name}`"
         return FailedValidation(f"{reason}.", reason=reason, collection=name, field=field, type="check", path=[])
+    if found.kind == "raised":
+        reason = f"The database refused the values of `{name}`: {shortened(found.said or '')}"
+        return FailedValidation(f"{reason}.", reason=reason, collection=name, type="check", path=[])
     return ServiceUnavailable("The database is busy: try again.") if found.kind == "busy" else None
 
 
