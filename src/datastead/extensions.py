@@ -13,7 +13,7 @@ from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -144,7 +144,12 @@ def trigger(name: str, options: type[OptionsT]) -> Callable[[type[Trigger[Option
 
 
 class Provider:
-    """One wire format, as pure mappings: no I/O here. `ai/call.py` does the HTTP, once for all."""
+    """One wire format, as pure mappings: no I/O here. `ai/call.py` does the HTTP, once for all.
+
+    request_id_headers: the headers of an answer that hold the vendor's name for the request, the best first.
+    """
+
+    request_id_headers: ClassVar[tuple[str, ...]] = ("x-request-id", "request-id")
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
         """The HTTP request for a call; `call.stream` says which kind."""
@@ -161,6 +166,10 @@ class Provider:
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
         """The typed error for an answer that is not 2xx. body: parsed JSON, or text."""
         raise NotImplementedError
+
+    def request_id(self, headers: Mapping[str, str]) -> str | None:
+        """The vendor's name for the request, to be told to its support. headers: of any answer, read in any case."""
+        return next((headers[name] for name in self.request_id_headers if headers.get(name)), None)
 
     def embedding_request(self, endpoint: Endpoint, call: EmbeddingCall) -> WireRequest:
         """The HTTP request that makes vectors. Raises `UnsupportedCapability` where the provider makes none."""

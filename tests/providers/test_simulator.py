@@ -18,6 +18,7 @@ from datastead.errors import (
 )
 from datastead.messages import (
     Call,
+    EmbeddingCall,
     Endpoint,
     Finished,
     Message,
@@ -389,3 +390,30 @@ async def test_it_starts_and_stops_within_async_code_and_again():
     for _ in range(2):
         async with Simulator() as running:
             assert text_of(await ask(running, MODELS[4], Call(MODELS[4].model, (Message("user", (Text("Hi"),)),))))
+
+
+@pytest.mark.parametrize("name", ["openai", "openai-compatible", "google"])
+async def test_texts_of_the_same_words_have_vectors_near_each_other(simulator, name):
+    asked = EmbeddingCall("small", ("high tide at noon", "at noon high tide", "seals"), dimensions=32)
+    sent = provider(name).embedding_request(Endpoint(name, simulator.base_url(name), "key"), asked)
+    async with aiohttp.ClientSession() as session, session.post(sent.url, headers=sent.headers, json=sent.json) as got:
+        made = provider(name).embeddings(await got.json())
+    assert [len(vector) for vector in made.vectors] == [32, 32, 32]
+    assert made.vectors[0] == made.vectors[1] != made.vectors[2]
+    assert made.usage.output == 0 < made.usage.input
+
+
+@by_wire
+async def test_a_vendors_own_body_is_sent_as_it_is(simulator, definition):
+    simulator.script({"kind": "body", "status": 418, "headers": {"x-request-id": "req_1"}, "body": {"odd": [1]}})
+    sent = request(simulator, definition, Call(definition.model, (user(PROMPT),)))
+    async with aiohttp.ClientSession() as session, session.post(sent.url, headers=sent.headers, json=sent.json) as got:
+        assert (got.status, await got.json(), got.headers["x-request-id"]) == (418, {"odd": [1]}, "req_1")
+
+
+@by_wire
+async def test_every_answer_has_the_vendors_request_id_where_it_has_one(simulator, definition):
+    sent = request(simulator, definition, Call(definition.model, (user(PROMPT),)))
+    async with aiohttp.ClientSession() as session, session.post(sent.url, headers=sent.headers, json=sent.json) as got:
+        named = provider(definition.provider).request_id(got.headers)
+    assert (named is None) if definition.provider == "google" else named.startswith("req_sim")

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from datastead import Provider
-from datastead.builtin.providers import _chat_completions, _responses
+from datastead.builtin.providers import _chat_completions, _embeddings, _responses
 from datastead.builtin.providers._openai_errors import error_of
 from datastead.errors import AIError
-from datastead.messages import Call, Endpoint, StreamEvent, WireRequest
+from datastead.messages import Call, EmbeddingCall, Embeddings, Endpoint, StreamEvent, WireRequest
 
 if TYPE_CHECKING:
     from datastead import ModelDefinition
@@ -27,11 +27,7 @@ class OpenAIWire(Provider):
     default_api: Api
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
-        headers = {"content-type": "application/json"}
-        if endpoint.api_key:
-            headers["authorization"] = f"Bearer {endpoint.api_key}"
-        path, body = self._path_and_body(model, call)
-        return WireRequest(f"{endpoint.base_url.rstrip('/')}{path}", {**headers, **endpoint.headers}, body)
+        return _sent(endpoint, *self._path_and_body(model, call))
 
     def response(self, body: Mapping[str, Any]) -> Iterator[StreamEvent]:
         if "output" in body:
@@ -53,6 +49,12 @@ class OpenAIWire(Provider):
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
         return error_of(self.name, status, headers, body)
 
+    def embedding_request(self, endpoint: Endpoint, call: EmbeddingCall) -> WireRequest:
+        return _sent(endpoint, "/embeddings", _embeddings.request_body(call))
+
+    def embeddings(self, body: Mapping[str, Any]) -> Embeddings:
+        return _embeddings.vectors(body, self.name)
+
     def _path_and_body(self, model: "ModelDefinition", call: Call) -> tuple[str, dict[str, Any]]:
         if self.api(model, call) == "responses":
             return "/responses", _responses.request_body(model, call)
@@ -66,3 +68,10 @@ class OpenAIWire(Provider):
     def is_openai_reasoning(self, model: "ModelDefinition", call: Call) -> bool:  # noqa: ARG002  a subclass looks at it
         """Whether it is one of OpenAI's reasoning models. By name: those of other vendors take what these refuse."""
         return bool(_OPENAI_REASONING.search(call.model))
+
+
+def _sent(endpoint: Endpoint, path: str, body: Mapping[str, Any]) -> WireRequest:
+    headers = {"content-type": "application/json"}
+    if endpoint.api_key:
+        headers["authorization"] = f"Bearer {endpoint.api_key}"
+    return WireRequest(f"{endpoint.base_url.rstrip('/')}{path}", {**headers, **endpoint.headers}, body)

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from datastead import Provider, provider
 from datastead.builtin.providers._content import base64, merged
+from datastead.builtin.providers._embeddings import vector
 from datastead.builtin.providers._errors import Refusal, by_status, retry_after_s
 from datastead.builtin.providers._reading import an_object, count, objects, string
 from datastead.errors import (
@@ -31,6 +32,8 @@ from datastead.messages import (
     Attachment,
     Call,
     Effort,
+    EmbeddingCall,
+    Embeddings,
     Endpoint,
     Finished,
     FinishReason,
@@ -74,13 +77,8 @@ class Google(Provider):
     """Google's Gemini models."""
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:  # noqa: ARG002
-        headers = {"content-type": "application/json"}
-        if endpoint.api_key:
-            headers["x-goog-api-key"] = endpoint.api_key
         method = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
-        name = quote(call.model.removeprefix("models/"), safe="")
-        url = f"{endpoint.base_url.rstrip('/')}/v1beta/models/{name}:{method}"
-        return WireRequest(url, {**headers, **endpoint.headers}, request_body(call))
+        return _sent(endpoint, call.model, method, request_body(call))
 
     def response(self, body: Mapping[str, Any]) -> Iterator[StreamEvent]:
         if "candidates" not in body and "promptFeedback" not in body and "error" not in body:
@@ -109,6 +107,33 @@ class Google(Provider):
         whole = body[0] if isinstance(body, list) and body else body
         error = an_object(whole).get("error")
         return _typed(status, error if error is not None else {"message": whole}, retry_after_s(headers))
+
+    def embedding_request(self, endpoint: Endpoint, call: EmbeddingCall) -> WireRequest:
+        return _sent(endpoint, call.model, "batchEmbedContents", _embedding_body(call))
+
+    def embeddings(self, body: Mapping[str, Any]) -> Embeddings:
+        if body.get("error"):
+            raise _error_in(body["error"])
+        if not isinstance(body.get("embeddings"), list):
+            raise ProviderUnavailable("The provider's answer has no embeddings.", provider="google")
+        found = tuple(vector(entry.get("values"), "google") for entry in objects(body["embeddings"]))
+        return Embeddings(found, usage_of(an_object(body.get("usageMetadata"))))
+
+
+def _sent(endpoint: Endpoint, model: str, method: str, body: Mapping[str, Any]) -> WireRequest:
+    headers = {"content-type": "application/json"}
+    if endpoint.api_key:
+        headers["x-goog-api-key"] = endpoint.api_key
+    name = quote(model.removeprefix("models/"), safe="")
+    url = f"{endpoint.base_url.rstrip('/')}/v1beta/models/{name}:{method}"
+    return WireRequest(url, {**headers, **endpoint.headers}, body)
+
+
+def _embedding_body(call: EmbeddingCall) -> dict[str, Any]:
+    """A request for each text. Options are those of one request, such as `taskType`."""
+    sized = {} if call.dimensions is None else {"outputDimensionality": call.dimensions}
+    shared = merged({"model": f"models/{call.model.removeprefix('models/')}", **sized}, call.provider_options)
+    return {"requests": [{**shared, "content": {"parts": [{"text": text}]}} for text in call.inputs]}
 
 
 def request_body(call: Call) -> dict[str, Any]:
@@ -295,8 +320,7 @@ class _Stream:
 
     def events(self, chunk: Mapping[str, Any]) -> Iterator[StreamEvent]:
         if chunk.get("error"):
-            error = an_object(chunk["error"])
-            raise _typed(count(error.get("code")), error, None)
+            raise _error_in(chunk["error"])
         if not self.started:
             self.started = True
             self._response_id = string(chunk.get("responseId")) or None
@@ -367,6 +391,11 @@ _BY_NAME: Mapping[str, type[AIError]] = {
     "INTERNAL": ProviderUnavailable,
     "UNAVAILABLE": ProviderUnavailable,
 }
+
+
+def _error_in(error: object) -> AIError:
+    """The typed error for an error object inside a stream, or in place of an answer."""
+    return _typed(count(an_object(error).get("code")), error, None)
 
 
 def _typed(status: int, error: object, wait_s: float | None) -> AIError:

@@ -79,6 +79,9 @@ class AnthropicMessages:
         error = {"type": kind, "message": fault.message}
         return fault.status or status, headers, {"type": "error", "error": error, "request_id": "req_simulated"}
 
+    def headers(self, number: int) -> dict[str, str]:
+        return {"request-id": f"req_sim{number:06d}"}
+
     def whole(self, ask: Ask, answer: Answer) -> Any:
         ended = {"stop_reason": _FINISH[answer.finish], "stop_sequence": None, "stop_details": None}
         usage = {} if answer.counts is None else {"usage": _usage(answer.counts)}

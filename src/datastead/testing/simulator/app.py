@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from datastead.testing.simulator import anthropic, google, openai_rules
 from datastead.testing.simulator.anthropic import AnthropicMessages
 from datastead.testing.simulator.behaviour import Behaviour, Script
+from datastead.testing.simulator.embeddings import GoogleEmbeddings, OpenAIEmbeddings
 from datastead.testing.simulator.exchange import Answer, Ask, Fault, Wire, compose
 from datastead.testing.simulator.google import GoogleGenerate
 from datastead.testing.simulator.openai_chat import OpenAIChat
@@ -47,11 +48,14 @@ def create_simulator(state: State | None = None) -> Starlette:
     """The app: OpenAI, Anthropic and Google at their own paths; under `/compatible/v1` a server that needs no key."""
     kept = state or State()
     chat, compatible = OpenAIChat(), OpenAIChat(compatible=True)
-    generate = _endpoint(kept, GoogleGenerate(), google.MESSAGES)
+    keyless = OpenAIEmbeddings(compatible=True)
+    generate = _google(kept)
     routes = [
         Route("/v1/responses", _endpoint(kept, OpenAIResponses(), openai_rules.MESSAGES), methods=["POST"]),
         Route("/v1/chat/completions", _endpoint(kept, chat, openai_rules.MESSAGES), methods=["POST"]),
         Route("/compatible/v1/chat/completions", _endpoint(kept, compatible, openai_rules.MESSAGES), methods=["POST"]),
+        Route("/v1/embeddings", _endpoint(kept, OpenAIEmbeddings(), openai_rules.MESSAGES), methods=["POST"]),
+        Route("/compatible/v1/embeddings", _endpoint(kept, keyless, openai_rules.MESSAGES), methods=["POST"]),
         Route("/v1/messages", _endpoint(kept, AnthropicMessages(), anthropic.MESSAGES), methods=["POST"]),
         Route("/v1beta/models/{model}", generate, methods=["POST"]),
         Route("/v1/models/{model}", generate, methods=["POST"]),
@@ -65,6 +69,19 @@ def create_simulator(state: State | None = None) -> Starlette:
     app = Starlette(routes=routes, exception_handlers={404: _not_found})
     app.state.simulator = kept
     return app
+
+
+def _google(state: State) -> Any:
+    """Google has the method in the path's last part, behind a colon."""
+    embed = _endpoint(state, GoogleEmbeddings(), google.MESSAGES)
+    generate = _endpoint(state, GoogleGenerate(), google.MESSAGES)
+
+    async def endpoint(request: Request) -> Response:
+        is_embedding = request.path_params["model"].endswith(":batchEmbedContents")
+        response: Response = await (embed if is_embedding else generate)(request)
+        return response
+
+    return endpoint
 
 
 def _endpoint(state: State, wire: Wire, messages: Mapping[str, str]) -> Any:
@@ -88,6 +105,8 @@ def _endpoint(state: State, wire: Wire, messages: Mapping[str, str]) -> Any:
             status, headers, refusal = wire.refuse(fault)
             entry["status"] = status
             return _json(refusal, status, headers)
+        if behaviour.body is not None:
+            return _as_told(ask, behaviour, entry)
         return _answer(wire, ask, behaviour, compose(ask, behaviour, next(state.numbers)), entry)
 
     return endpoint
@@ -111,15 +130,30 @@ def _failure(behaviour: Behaviour, messages: Mapping[str, str]) -> Fault:
     return fault
 
 
+def _as_told(ask: Ask, behaviour: Behaviour, entry: dict[str, Any]) -> Response:
+    """The body that the behaviour has, as it is; or cut at its end."""
+    entry["status"] = status = behaviour.status or 200
+    as_text = isinstance(behaviour.body, str)
+    body = behaviour.body.encode() if isinstance(behaviour.body, str) else orjson.dumps(behaviour.body)
+    kind = "text/event-stream" if as_text and ask.stream else "application/json"
+    headers = {"content-type": kind, **behaviour.headers}
+    if behaviour.kind == "cut":
+        return StreamedAnswer(iter([body]), behaviour, entry, headers)
+    return Response(body, status, headers)
+
+
 def _answer(wire: Wire, ask: Ask, behaviour: Behaviour, answer: Answer, entry: dict[str, Any]) -> Response:
+    headers = {**wire.headers(answer.number), **behaviour.headers}
     if ask.stream:
-        return StreamedAnswer(_blocks(wire, ask, behaviour, answer), behaviour, entry)
+        headers = {"content-type": "text/event-stream", "cache-control": "no-cache", **headers}
+        return StreamedAnswer(_blocks(wire, ask, behaviour, answer), behaviour, entry, headers)
+    headers = {"content-type": "application/json", **headers}
     body = orjson.dumps(wire.whole(ask, answer))
     if behaviour.kind == "malformed":
-        return Response(body[: len(body) // 2], media_type="application/json")
+        return Response(body[: len(body) // 2], headers=headers)
     if behaviour.kind == "cut":
-        return StreamedAnswer(iter([body[: len(body) // 2]]), behaviour, entry, media_type="application/json")
-    return Response(body, media_type="application/json")
+        return StreamedAnswer(iter([body[: len(body) // 2]]), behaviour, entry, headers)
+    return Response(body, headers=headers)
 
 
 def _blocks(wire: Wire, ask: Ask, behaviour: Behaviour, answer: Answer) -> Iterator[bytes]:
@@ -157,10 +191,9 @@ class StreamedAnswer(Response):
         blocks: Iterator[bytes],
         behaviour: Behaviour,
         entry: dict[str, Any],
-        *,
-        media_type: str = "text/event-stream",
+        headers: Mapping[str, str],
     ) -> None:
-        super().__init__(None, headers={"cache-control": "no-cache"}, media_type=media_type)
+        super().__init__(None, headers=headers)
         self._blocks = blocks
         self._behaviour = behaviour
         self._entry = entry

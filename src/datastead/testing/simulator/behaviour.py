@@ -20,6 +20,7 @@ Kind = Literal[
     "malformed",
     "cut",
     "error-in-stream",
+    "body",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -28,8 +29,11 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Behaviour:
     """How a request is answered.
 
-    kind: `answer`, or what goes wrong. model, prompt: only for requests of this model, with this text in the prompt.
-    times: for how many requests; 0 = for all that follow. status: the HTTP status of `unavailable` (503).
+    kind: `answer`, or what goes wrong; or `body`: the answer is `body`, byte for byte, as some vendor's is.
+    model, prompt: only for requests of this model, with this text in the prompt.
+    times: for how many requests; 0 = for all that follow. status: the HTTP status of `unavailable` (503) and `body`
+    (200). headers: sent with the answer, whatever it is.
+    body: text (server-sent events where the request asks for a stream), or JSON; with `cut`, what comes before it.
     retry_after_s: sent with `rate-limit`, `unavailable` and `overloaded`, in the vendor's own way.
     delay_s: before the first byte. chunk_delay_s: before each piece of a stream.
     chunks: into how many pieces a streamed text is split. after_chunks: pieces sent before `cut` and `error-in-stream`.
@@ -42,7 +46,9 @@ class Behaviour:
     model: str | None = None
     prompt: str | None = None
     times: int = 1
-    status: int = 503
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | Mapping[str, Any] | Sequence[Any] | None = None
     retry_after_s: float | None = None
     delay_s: float = 0
     chunk_delay_s: float = 0

@@ -33,6 +33,7 @@ class Ask:
     """What a request wants.
 
     prompt: all its text, without the system's. tool_result: its end, where that is a tool's.
+    texts, dimensions, encoding: what shall become vectors, how long, and written how.
     """
 
     model: str
@@ -46,6 +47,9 @@ class Ask:
     stream: bool = False
     include_usage: bool = True
     reasoning: bool = False
+    texts: tuple[str, ...] = ()
+    dimensions: int | None = None
+    encoding: str = "float"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,9 @@ class Wire(Protocol):
 
     def refuse(self, fault: Fault) -> tuple[int, dict[str, str], Any]:
         """Status, headers and body of a refusal."""
+
+    def headers(self, number: int) -> dict[str, str]:
+        """The headers of an answer: the request's id, as the vendor has it."""
 
     def whole(self, ask: Ask, answer: Answer) -> Any:
         """The body of an answer that is not streamed."""

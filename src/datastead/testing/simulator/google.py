@@ -47,11 +47,10 @@ class GoogleGenerate:
     """`POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent`."""
 
     def read(self, request: Request, body: Mapping[str, Any]) -> Ask:
-        _check_key(request)
+        check_key(request)
         model, _, method = request.path_params["model"].rpartition(":")
         _check_fields(body)
-        if model.startswith("no-such"):
-            raise Fault("model-not-found", f"models/{model} is not found for API version v1beta.")
+        check_model(model)
         contents = _contents(body.get("contents"))
         _check_calls(model, contents)
         config = body.get("generationConfig") or {}
@@ -83,6 +82,9 @@ class GoogleGenerate:
         error = {"code": code, "message": fault.message, "status": name, "details": _details(fault)}
         return code, {}, {"error": error if error["details"] else {**error, "details": []}}
 
+    def headers(self, number: int) -> dict[str, str]:  # noqa: ARG002  Google gives no id in a header
+        return {}
+
     def whole(self, ask: Ask, answer: Answer) -> Any:
         parts = [*_thought(answer), *([{"text": answer.text}] if answer.text else []), *_calls(ask, answer)]
         return _body(ask, answer, parts, end=True)
@@ -100,12 +102,19 @@ class GoogleGenerate:
         return sse({"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}})
 
 
-def _check_key(request: Request) -> None:
+def check_key(request: Request) -> None:
+    """Refuses a request without a key, or with `bad-key`."""
     key = request.headers.get("x-goog-api-key") or request.query_params.get("key")
     if not key:
         raise Fault("missing-key", "Method doesn't allow unregistered callers. Please use API Key.")
     if key == "bad-key":
         raise Fault("bad-key", MESSAGES["bad-key"])
+
+
+def check_model(model: str) -> None:
+    """Names that begin with `no-such` do not exist."""
+    if model.startswith("no-such"):
+        raise Fault("model-not-found", f"models/{model} is not found for API version v1beta.")
 
 
 def _check_fields(body: Mapping[str, Any]) -> None:

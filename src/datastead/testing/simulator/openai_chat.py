@@ -63,6 +63,9 @@ class OpenAIChat:
     def refuse(self, fault: Fault) -> tuple[int, dict[str, str], Any]:
         return rules.refuse(fault)
 
+    def headers(self, number: int) -> dict[str, str]:
+        return {"x-request-id": f"req_sim{number:06d}"}
+
     def whole(self, ask: Ask, answer: Answer) -> Any:
         message: dict[str, Any] = {
             "role": "assistant",

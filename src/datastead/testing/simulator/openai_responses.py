@@ -51,6 +51,9 @@ class OpenAIResponses:
     def refuse(self, fault: Fault) -> tuple[int, dict[str, str], Any]:
         return rules.refuse(fault)
 
+    def headers(self, number: int) -> dict[str, str]:
+        return {"x-request-id": f"req_sim{number:06d}"}
+
     def whole(self, ask: Ask, answer: Answer) -> Any:
         return _response(ask, answer, _status(answer), [*_thought(answer), *_message(answer), *_calls(answer)])
 
