@@ -72,20 +72,31 @@ def _error(cls: type[errors.DatasteadError]) -> str:
 
 def models_page() -> str:
     """The built-in model definitions."""
-    head = (
-        "| provider | model | name | context | output | USD in | USD out | attachment | reasoning |\n"
-        + "|---" * 9
-        + "|"
+    names = (
+        "provider",
+        "model",
+        "name",
+        "context",
+        "output",
+        "USD in",
+        "USD out",
+        "cached",
+        "other tiers",
+        "reasoning",
     )
+    head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|"
     rows = (
         f"| {m.provider} | `{m.model}` | {m.name} | {m.limit.context:,} | {m.limit.output:,} "
-        f"| {m.cost.input} | {m.cost.output} | {_yes(m.attachment)} | {_yes(m.reasoning)} |"
+        f"| {m.cost.input} | {m.cost.output} | {m.cost.cache_read or ''} "
+        f"| {', '.join(f'{tier} {scale.input:g}/{scale.output:g}' for tier, scale in m.cost.tiers)} "
+        f"| {_yes(m.reasoning)} |"
         for m in BUILT_IN.values()
     )
     return _page(
         "Models",
-        "Limits in tokens; prices in USD per million tokens.",
-        ["\n".join([head, "|---" * 9 + "|", *rows]) + "\n"],
+        "Limits in tokens; prices in USD per million tokens. Those with an output take files, call tools, and can be"
+        " held to a schema; those without make vectors.",
+        ["\n".join([head, *rows]) + "\n"],
     )
 
 

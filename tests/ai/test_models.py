@@ -54,6 +54,22 @@ def test_every_model_of_the_page_and_of_the_contract_is_built_in(line: str) -> N
     assert (found.provider, found.limit.context, found.limit.output) == (provider, int(context), int(output))
     assert (found.cost.input, found.cost.output) == (float(input_cost), float(output_cost))
     assert (found.attachment, found.reasoning) == (True, reasoning == "yes")
+    assert (found.tools, found.schema, found.kind) == (True, True, "chat")
+
+
+@pytest.mark.parametrize(
+    ("model", "context", "input_cost"),
+    [
+        ("text-embedding-3-small", 8192, 0.02),
+        ("text-embedding-3-large", 8192, 0.13),
+        ("gemini-embedding-001", 2048, 0.15),
+    ],
+)
+def test_models_that_make_vectors_are_built_in_with_their_input_limit(
+    model: str, context: int, input_cost: float
+) -> None:
+    found = get_model_definition(model)
+    assert (found.kind, found.limit.context, found.cost.input, found.tools) == ("embedding", context, input_cost, False)
 
 
 @pytest.mark.parametrize("name", ["gpt-5", "openai:gpt-5", "openai/gpt-5"])
@@ -71,6 +87,12 @@ def test_a_custom_model_without_limits_has_the_defaults() -> None:
     (model,) = build_custom_models([{"id": "m"}])
     assert (model.name, model.limit.context, model.limit.output) == ("m", 128_000, 16_000)
     assert (model.attachment, model.reasoning) == (False, False)
+    assert (model.tools, model.schema, model.kind) == (True, False, "chat")
+
+
+def test_a_custom_model_says_what_it_can_do() -> None:
+    (model,) = build_custom_models([{"id": "m", "tools": False, "schema": True, "kind": "embedding"}])
+    assert (model.tools, model.schema, model.kind) == (False, True, "embedding")
 
 
 @pytest.mark.parametrize(

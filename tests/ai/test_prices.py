@@ -1,49 +1,118 @@
 """Bills: exact, whole nano-USD, and never above the bound that was held."""
 
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastead.ai.models import Cost, Rates, get_model_definition
+from datastead.ai.costs import RATE_NAMES, Cost, Rates, Scale
+from datastead.ai.models import BUILT_IN, ModelDefinition, build_custom_models, get_model_definition
 from datastead.ai.prices import bound_nano_usd, cost_nano_usd, price_of, usd
-from datastead.messages import Usage
+from datastead.messages import ServiceTier, Usage
 
+TIERS: tuple[ServiceTier, ...] = ("batch", "flex", "priority")
 tokens = st.integers(0, 3_000_000)
 rate = st.decimals(0, 1000, places=6).map(float)
-rates = st.builds(Rates, rate, rate, rate, rate, rate, rate, rate)
-usages = st.builds(Usage, tokens, tokens, tokens, tokens, tokens, tokens, tokens)
-NAMES = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output")
+rates = st.builds(Rates, *[rate] * len(RATE_NAMES))
+above = st.integers(0, 500_000)
+longs = st.lists(st.tuples(above, rates), max_size=2, unique_by=lambda step: step[0]).map(tuple)
+scales = st.builds(lambda rates, long: Scale(**rates.given(), long=long), rates, longs)
+tiers = st.dictionaries(st.sampled_from(TIERS), scales).map(lambda found: tuple(found.items()))
+costs = st.builds(lambda scale, tiers: Cost(**scale.given(), long=scale.long, tiers=tiers), scales, tiers)
+usages = st.builds(Usage, *[tokens] * len(RATE_NAMES))
+PARTS = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output", "image_input",
+         "image_output")  # fmt: skip
+"""The parts of a usage, in the order of the rates that they are billed at."""
 
 
-def cost_of(rates: Rates) -> Cost:
-    return Cost(**{name: getattr(rates, name) for name in NAMES})
+def bill(cost: Cost, usage: Usage) -> int:
+    found = cost_nano_usd(price_of(cost), usage)
+    assert found is not None
+    return found
 
 
 @given(rates, usages)
 def test_a_bill_is_the_exact_sum_rounded_up_once(rates: Rates, usage: Usage) -> None:
-    exact = sum(Decimal(str(getattr(rates, name))) * getattr(usage, name) for name in NAMES) * 1000
-    assert cost_nano_usd(price_of(cost_of(rates)), usage) == int(Decimal(exact).to_integral_value(ROUND_CEILING))
+    exact = sum(Decimal(str(getattr(rates, name))) * getattr(usage, name) for name in PARTS) * 1000
+    assert bill(Cost(**rates.given()), usage) == int(Decimal(exact).to_integral_value(ROUND_CEILING))
 
 
-@given(st.tuples(rates, rates), st.integers(0, 500_000), usages, st.tuples(tokens, tokens))
-def test_a_bill_is_never_above_the_bound(
-    both: tuple[Rates, Rates], above: int, usage: Usage, more: tuple[int, int]
+@given(costs, usages, st.sampled_from((None, *TIERS)), st.booleans(), st.tuples(tokens, tokens))
+def test_a_bill_is_never_above_the_bound_of_the_tier_that_was_asked_for(
+    cost: Cost, usage: Usage, tier: ServiceTier | None, is_served: bool, more: tuple[int, int]
 ) -> None:
-    base, long = both
-    cost = Cost(**{name: getattr(base, name) for name in NAMES}, long=((above, long),))
-    bill = cost_nano_usd(price_of(cost), usage)
-    bound = bound_nano_usd(price_of(cost), usage.input_total + more[0], usage.output_total + more[1], plain=False)
-    assert bill is not None
-    assert bound is not None
-    assert bill <= bound
+    input_tokens, output_tokens = usage.input_total + more[0], usage.output_total + more[1]
+    bound = bound_nano_usd(price_of(cost), input_tokens, output_tokens, plain=False, tier=tier)
+    if bound is None:
+        assert tier == "priority"
+        assert "priority" not in dict(cost.tiers)
+    else:
+        assert bill(cost, replace(usage, tier=tier if is_served else None)) <= bound
+
+
+@given(costs, usages, st.sampled_from(PARTS), tokens)
+def test_a_bill_grows_with_each_of_its_parts(cost: Cost, usage: Usage, part: str, more: int) -> None:
+    flat = replace(cost, long=())
+    assert bill(flat, replace(usage, **{part: getattr(usage, part) + more})) >= bill(flat, usage)
+
+
+@given(rates, usages)
+def test_a_bill_is_the_sum_of_the_bills_of_its_parts_but_for_the_rounding(rates: Rates, usage: Usage) -> None:
+    cost = Cost(**rates.given())
+    apart = [bill(cost, Usage(**{part: getattr(usage, part)})) for part in PARTS]
+    assert 0 <= sum(apart) - bill(cost, usage) < len(PARTS)
+
+
+@pytest.mark.parametrize("model", BUILT_IN.values(), ids=lambda model: f"{model.provider}:{model.model}")
+@settings(max_examples=20)
+@given(usage=usages)
+def test_waiting_is_never_dearer_and_haste_never_cheaper(model: ModelDefinition, usage: Usage) -> None:
+    batch, flex, normal, priority = (
+        bill(model.cost, replace(usage, tier=tier)) for tier in ("batch", "flex", None, "priority")
+    )
+    assert batch <= flex <= normal <= priority
+
+
+@given(tokens, tokens, st.sampled_from(["batch", "flex"]))
+def test_a_discount_that_may_not_be_given_does_not_lower_the_hold(
+    input_tokens: int, output_tokens: int, tier: ServiceTier
+) -> None:
+    price = price_of(get_model_definition("gpt-5").cost)
+    normal = bound_nano_usd(price, input_tokens, output_tokens)
+    assert bound_nano_usd(price, input_tokens, output_tokens, tier=tier) == normal
+
+
+def test_a_surcharge_that_nobody_has_published_has_no_bound() -> None:
+    assert bound_nano_usd(price_of(get_model_definition("claude-opus-4-5").cost), 10, 10, tier="priority") is None
+    assert bound_nano_usd(price_of(get_model_definition("gpt-5").cost), 10, 10, tier="priority") == 2 * 112_500
+
+
+def test_a_cache_that_is_written_unasked_counts_in_the_bound_of_plain_text() -> None:
+    (model,) = build_custom_models([{"id": "m", "cost": {"input": 4, "output": 20, "cache_write": 5}}])
+    assert bound_nano_usd(price_of(model.cost), 1000, 0) == 1000 * 5000
+
+
+def test_an_answer_of_pictures_counts_in_the_bound_of_plain_text() -> None:
+    cost = Cost(0.3, 2.5, image_output=30.0)
+    assert bound_nano_usd(price_of(cost), 0, 1290) == bill(cost, Usage(image_output=1290))
+
+
+def test_a_tier_is_declared_as_a_share_or_with_its_own_rates() -> None:
+    declared = {"input": 2, "output": 8, "cache_read": 1, "tiers": {"batch": 0.5, "flex": {"input": 1.5, "output": 6}},
+                "long": {"above": 100, "input": 4, "output": 16}}  # fmt: skip
+    (model,) = build_custom_models([{"id": "m", "cost": declared}])
+    assert bill(model.cost, Usage(input=10, cache_read=10, output=10, tier="batch")) == (10 + 5 + 40) * 1000
+    assert bill(model.cost, Usage(input=10, cache_read=10, output=10, tier="flex")) == (15 + 15 + 60) * 1000
+    assert bill(model.cost, Usage(input=101, output=10, tier="batch")) == (202 + 80) * 1000
 
 
 @given(tokens, tokens)
 def test_a_bill_of_plain_text_is_never_above_the_plain_bound(input_tokens: int, output_tokens: int) -> None:
     price = price_of(get_model_definition("claude-sonnet-4-5").cost)
-    bill = cost_nano_usd(price, Usage(input=input_tokens, output=output_tokens))
-    assert bill == bound_nano_usd(price, input_tokens, output_tokens)
+    found = cost_nano_usd(price, Usage(input=input_tokens, output=output_tokens))
+    assert found == bound_nano_usd(price, input_tokens, output_tokens)
 
 
 def test_a_dollar_a_million_is_a_thousand_nano_usd_a_token() -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from datastead.ai.models import Cost, Limit, ModelDefinition
+from datastead.ai.costs import Cost
+from datastead.ai.models import Limit, ModelDefinition
 from datastead.extensions import Provider, Registry
 from datastead.messages import Call, Endpoint, StreamEvent, TextDelta, UsageReport, WireRequest
 

@@ -165,7 +165,7 @@ class Caller:
         plan, bounds = attempt.plan, attempt.request.bounds
         definition, price = plan.target.definition, plan.target.price
         scopes = {**plan.who, "model": definition.model, "provider": plan.target.source.name, "purpose": plan.purpose}
-        bound = bound_nano_usd(price, bounds.input, bounds.output, plain=bounds.plain)
+        bound = bound_nano_usd(price, bounds.input, bounds.output, plain=bounds.plain, tier=plan.call.service_tier)
         hold = Hold(
             id=attempt.id,
             provider=plan.target.source.name,

@@ -8,11 +8,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from datastead.ai.catalog import CHECKED, ROWS, Row
+from datastead.ai.costs import Cost, Rates, Scale, declared_cost, midnight
 from datastead.errors import InvalidRequest, ModelNotFound
 from datastead.settings import CustomModel
 
 Api = Literal["responses", "chat-completions"]
-PriceState = Literal["known", "zero", "unknown"]
+Kind = Literal["chat", "embedding"]
 
 VENDORS = ("openai", "anthropic", "google")
 """The providers whose models are built in."""
@@ -33,41 +34,12 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
-    """USD per million tokens. None: billed like `input` (of audio output: like `output`)."""
-
-    input: float = 0.0
-    output: float = 0.0
-    cache_read: float | None = None
-    cache_write: float | None = None
-    cache_write_1h: float | None = None
-    audio_input: float | None = None
-    audio_output: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cost(Rates):
-    """A model's price, in USD per million tokens.
-
-    state: `known`; `zero` = declared free; `unknown` = shown as 0, and refused under a budget in USD.
-    long: other rates for the whole call, where the prompt has more tokens than the number.
-    source: where the price is from, and when it was checked.
-    """
-
-    state: PriceState = "known"
-    long: tuple[tuple[int, Rates], ...] = ()
-    source: str = ""
-
-
-UNKNOWN_COST = Cost(state="unknown", source="unknown")
-
-
-@dataclass(frozen=True, slots=True)
 class ModelDefinition:
     """A model, as it can be called.
 
     provider: `openai`, `anthropic`, `google`, `openai-compatible`, or the name of another custom endpoint.
-    attachment: takes images and files. reasoning: can reason before it answers.
+    attachment: takes images and files. reasoning: can reason before it answers. tools: can call tools.
+    schema: can be held to a JSON schema by the provider itself. kind: `chat` answers, `embedding` makes vectors.
     api: which of OpenAI's two wire formats; None = the provider's own choice.
     provider_options: go into each request's JSON, as they are.
     """
@@ -79,6 +51,9 @@ class ModelDefinition:
     cost: Cost
     attachment: bool = False
     reasoning: bool = False
+    tools: bool = True
+    schema: bool = False
+    kind: Kind = "chat"
     api: Api | None = None
     provider_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -99,7 +74,8 @@ def get_model_definition(model: str, provider: str | None = None) -> ModelDefini
 def build_custom_models(models: Sequence[Mapping[str, Any]]) -> list[ModelDefinition]:
     """Definitions for the models of an OpenAI-compatible endpoint.
 
-    models: `{id, name?, context?, output?, attachment?, reasoning?, cost?: {input, output}, providerOptions?, api?}`.
+    models: `{id, name?, context?, output?, attachment?, reasoning?, tools?, schema?, kind?, cost?, providerOptions?,
+    api?}`; cost: `{input, output, cache_read?, …, long?: [{above, input, output, …}], tiers?: {batch: 0.5, …}}`.
     Without limits a model has 128,000 and 16,000 tokens; without a price the price is unknown.
     Raises `InvalidRequest` that names the wrong entry.
     """
@@ -113,9 +89,12 @@ def custom_definition(model: CustomModel, provider: str = COMPATIBLE) -> ModelDe
         model=model.id,
         name=model.name or model.id,
         limit=Limit(model.context, model.output),
-        cost=_declared_cost(model.cost),
+        cost=declared_cost(model.cost, "settings"),
         attachment=model.attachment,
         reasoning=model.reasoning,
+        tools=model.tools,
+        schema=model.schema_,
+        kind=model.kind,
         api=model.api,
         provider_options=model.provider_options,
     )
@@ -147,34 +126,38 @@ def _custom_model(position: int, model: Mapping[str, Any]) -> CustomModel:
         raise InvalidRequest(f"Custom model `{where}`: {problem['msg']}.", path=where) from error
 
 
-def _declared_cost(cost: Mapping[str, float] | None) -> Cost:
-    if cost is None:
-        return UNKNOWN_COST
-    unknown = cost.keys() - Rates.__dataclass_fields__.keys()
-    if unknown or not {"input", "output"} <= cost.keys():
-        allowed = ", ".join(f"`{name}`" for name in Rates.__dataclass_fields__)
-        raise InvalidRequest(f"A model's `cost` has `input` and `output`, and nothing but {allowed}.")
-    rates: dict[str, Any] = dict(cost)
-    return Cost(**rates, state="known" if any(cost.values()) else "zero", source="settings")
-
-
 def _definition(row: Row) -> ModelDefinition:
-    rates = _rates(row.rates, row.audio)
-    long = ((row.long[0], Rates(**_rates(row.long[1], row.audio))),) if row.long else ()
+    is_chat = row.kind == "chat"
     return ModelDefinition(
         provider=row.provider,
         model=row.model,
         name=row.name,
         limit=Limit(row.context, row.output),
-        cost=Cost(**rates, long=long, source=f"built-in {CHECKED}"),
-        attachment=True,
+        cost=_cost(row),
+        attachment=is_chat,
         reasoning=row.reasoning,
+        tools=is_chat,
+        schema=is_chat,
+        kind=row.kind,
     )
 
 
-def _rates(numbers: tuple[float, ...], audio: float | None) -> dict[str, Any]:
+def _cost(row: Row) -> Cost:
+    long = ((row.long[0], _rates(row.long[1], row.audio)),) if row.long else ()
+    scale = Scale(**_rates(row.rates, row.audio).given(), long=long)
+    tiers = tuple(
+        (
+            tier.name,
+            scale.scaled(tier.share, tier.cached) if tier.rates is None else Scale(**_rates(tier.rates, None).given()),
+        )
+        for tier in row.tiers
+    )
+    return Cost(**scale.given(), long=long, tiers=tiers, source=f"built-in {CHECKED}", valid_from=midnight(CHECKED))
+
+
+def _rates(numbers: tuple[float, ...], audio: float | None) -> Rates:
     names = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
-    return {**dict(zip(names, numbers, strict=False)), "audio_input": audio}
+    return Rates(**dict(zip(names, numbers, strict=False)), audio_input=audio)
 
 
 BUILT_IN: Mapping[tuple[str, str], ModelDefinition] = {(row.provider, row.model): _definition(row) for row in ROWS}

@@ -10,7 +10,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from datastead.ai.models import DEFAULT_CONTEXT, DEFAULT_OUTPUT, UNKNOWN_COST, Cost, Limit, ModelDefinition, Rates
+from datastead.ai.costs import UNKNOWN_COST, Cost, Rates
+from datastead.ai.models import DEFAULT_CONTEXT, DEFAULT_OUTPUT, Limit, ModelDefinition
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
@@ -25,6 +26,8 @@ NAMES = {
     "cache_write_1h": "cache_write_1h_mtok",
     "audio_input": "input_audio_mtok",
     "audio_output": "output_audio_mtok",
+    "image_input": "input_image_mtok",
+    "image_output": "output_image_mtok",
 }
 """Our names of rates, and theirs."""
 
@@ -88,7 +91,7 @@ def _cost(prices: "ModelPrice") -> Cost:
     if given["input"] is None or given["output"] is None:
         return UNKNOWN_COST
     starts = sorted({tier.start for price in given.values() for tier in getattr(price, "tiers", ())})
-    base = {name: _at(price, 0) for name, price in given.items() if price is not None}
+    base: dict[str, Any] = {name: _at(price, 0) for name, price in given.items() if price is not None}
     long = tuple((start, _rates_above(given, start)) for start in starts)
     return Cost(**base, state="known" if any(base.values()) else "zero", long=long,
                 source=f"genai-prices {__version__}")  # fmt: skip

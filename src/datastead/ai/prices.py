@@ -4,15 +4,17 @@ Rates are held as nano-USD per million tokens: USD per million with up to nine d
 A bill is summed exactly and rounded once, up, at the end; so a hold is never below a bill that it covers.
 """
 
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from datastead.ai.models import Cost, PriceState, Rates
-from datastead.messages import Usage
+from datastead.ai.costs import Cost, PriceState, Rates, Scale
+from datastead.messages import ServiceTier, Usage
 
 MILLION = 1_000_000
 NANO = Decimal(1_000_000_000)
+LONGEST_LABEL = 255  # characters, of the ledger's column
 
 
 class NanoRates(NamedTuple):
@@ -25,32 +27,45 @@ class NanoRates(NamedTuple):
     cache_write_1h: int
     audio_input: int
     audio_output: int
+    image_input: int
+    image_output: int
+
+
+class NanoScale(NamedTuple):
+    """Rates; long: (more than so many prompt tokens, the rates of the whole call), the largest first."""
+
+    rates: NanoRates
+    long: tuple[tuple[int, NanoRates], ...]
 
 
 class Price(NamedTuple):
-    """A price, ready to be computed with.
+    """A price, ready to be computed with: a scale, and those of other service tiers.
 
-    long: (more than so many prompt tokens, rates), the largest first. label: what the ledger says about it.
+    label: what the ledger says about it.
     """
 
     state: PriceState
     rates: NanoRates
     long: tuple[tuple[int, NanoRates], ...]
     label: str
+    tiers: Mapping[str, NanoScale]
+    caches_unasked: bool
 
 
 @lru_cache(maxsize=1024)
 def price_of(cost: Cost) -> Price:
     """The price of a model, from its `cost`."""
-    long = tuple(sorted(((above, _nano_rates(rates)) for above, rates in cost.long), reverse=True))
-    return Price(cost.state, _nano_rates(cost), long, _label(cost))
+    normal = _nano_scale(cost)
+    tiers: dict[str, NanoScale] = {tier: _nano_scale(scale) for tier, scale in cost.tiers}
+    return Price(cost.state, normal.rates, normal.long, _label(cost), tiers, cost.caches_unasked)
 
 
 def cost_nano_usd(price: Price, usage: Usage) -> int | None:
     """What the call costs, in nano-USD; None where the price is unknown. Never raises."""
     if price.state != "known":
         return None if price.state == "unknown" else 0
-    rates = _rates_at(price, usage.input_total) if price.long else price.rates
+    scale = price if usage.tier is None else price.tiers.get(usage.tier, price)
+    rates = _rates_at(scale, usage.input_total) if scale.long else scale.rates
     total = (
         usage.input * rates.input
         + usage.output * rates.output
@@ -59,20 +74,31 @@ def cost_nano_usd(price: Price, usage: Usage) -> int | None:
         + usage.cache_write_1h * rates.cache_write_1h
         + usage.audio_input * rates.audio_input
         + usage.audio_output * rates.audio_output
+        + usage.image_input * rates.image_input
+        + usage.image_output * rates.image_output
     )
     return -(-total // MILLION)
 
 
-def bound_nano_usd(price: Price, input_tokens: int, output_tokens: int, *, plain: bool = True) -> int | None:
-    """The most that a call of up to so many tokens can cost, in nano-USD; None where the price is unknown.
+def bound_nano_usd(
+    price: Price, input_tokens: int, output_tokens: int, *, plain: bool = True, tier: ServiceTier | None = None
+) -> int | None:
+    """The most that a call of up to so many tokens can cost, in nano-USD; None where that cannot be known.
 
     plain: text that the call does not ask to be written to a cache; else every input is counted at the dearest rate.
+    tier: the one asked for. A provider may serve another, so a discount never lowers the bound; a surcharge that
+    nobody has published has no bound.
     """
     if price.state != "known":
         return None if price.state == "unknown" else 0
-    reachable = [price.rates, *(rates for above, rates in price.long if input_tokens > above)]
-    total = max(input_tokens * _dearest_input(rates, plain) + output_tokens * _dearest_output(rates, plain)
-                for rates in reachable)  # fmt: skip
+    scales: list[Price | NanoScale] = [price]
+    if tier is not None and tier in price.tiers:
+        scales.append(price.tiers[tier])
+    elif tier == "priority":
+        return None
+    plain = plain and not price.caches_unasked
+    total = max(input_tokens * _dearest_input(rates, plain) + output_tokens * _dearest_output(rates)
+                for scale in scales for rates in _reachable(scale, input_tokens))  # fmt: skip
     return -(-total // MILLION)
 
 
@@ -81,29 +107,46 @@ def usd(nano_usd: int | None) -> Decimal | None:
     return None if nano_usd is None else Decimal(nano_usd) / NANO
 
 
-def _rates_at(price: Price, prompt_tokens: int) -> NanoRates:
-    return next((rates for above, rates in price.long if prompt_tokens > above), price.rates)
+def _rates_at(scale: Price | NanoScale, prompt_tokens: int) -> NanoRates:
+    return next((rates for above, rates in scale.long if prompt_tokens > above), scale.rates)
+
+
+def _reachable(scale: Price | NanoScale, prompt_tokens: int) -> list[NanoRates]:
+    return [scale.rates, *(rates for above, rates in scale.long if prompt_tokens > above)]
 
 
 def _dearest_input(rates: NanoRates, plain: bool) -> int:
-    caching = 0 if plain else max(rates.cache_write, rates.cache_write_1h, rates.audio_input)
-    return max(rates.input, rates.cache_read, caching)
+    if plain:
+        return max(rates.input, rates.cache_read)
+    written = max(rates.cache_write, rates.cache_write_1h)
+    return max(rates.input, rates.cache_read, written, rates.audio_input, rates.image_input)
 
 
-def _dearest_output(rates: NanoRates, plain: bool) -> int:
-    return rates.output if plain else max(rates.output, rates.audio_output)
+def _dearest_output(rates: NanoRates) -> int:
+    """Plain text, too, may be answered with a picture or with sound, by a model that makes them."""
+    return max(rates.output, rates.audio_output, rates.image_output)
+
+
+def _nano_scale(scale: Scale) -> NanoScale:
+    long = sorted(((above, _nano_rates(rates)) for above, rates in scale.long), reverse=True)
+    return NanoScale(_nano_rates(scale), tuple(long))
 
 
 def _nano_rates(rates: Rates) -> NanoRates:
+    def of(rate: float | None, otherwise: float) -> int:
+        return _nano(otherwise if rate is None else rate)
+
     cache_write = rates.input if rates.cache_write is None else rates.cache_write
     return NanoRates(
         input=_nano(rates.input),
         output=_nano(rates.output),
-        cache_read=_nano(rates.input if rates.cache_read is None else rates.cache_read),
+        cache_read=of(rates.cache_read, rates.input),
         cache_write=_nano(cache_write),
-        cache_write_1h=_nano(cache_write if rates.cache_write_1h is None else rates.cache_write_1h),
-        audio_input=_nano(rates.input if rates.audio_input is None else rates.audio_input),
-        audio_output=_nano(rates.output if rates.audio_output is None else rates.audio_output),
+        cache_write_1h=of(rates.cache_write_1h, cache_write),
+        audio_input=of(rates.audio_input, rates.input),
+        audio_output=of(rates.audio_output, rates.output),
+        image_input=of(rates.image_input, rates.input),
+        image_output=of(rates.image_output, rates.output),
     )
 
 
@@ -113,10 +156,15 @@ def _nano(usd_per_million: float) -> int:
 
 
 def _label(cost: Cost) -> str:
-    """Such as `input 1.25, output 10.0, cache_read 0.125 (built-in 2026-11-23)`."""
+    """Such as `input 1.25, output 10.0, cache_read 0.125; batch: input 0.625, output 5.0 (built-in 2026-11-23)`."""
     if cost.state != "known":
         return cost.source
-    given = ((name, getattr(cost, name)) for name in NanoRates._fields)
-    shown = ", ".join(f"{name} {value}" for name, value in given if value is not None)
-    long = "".join(f"; above {above}: input {rates.input}, output {rates.output}" for above, rates in cost.long)
-    return f"{shown}{long} ({cost.source})"[:255]
+    shown = ", ".join(f"{name} {rate}" for name, rate in cost.given().items())
+    long = "".join(f"; above {above}: {_short(rates)}" for above, rates in cost.long)
+    tiers = "".join(f"; {tier}: {_short(scale)}" for tier, scale in cost.tiers)
+    source = f" ({cost.source})"
+    return f"{shown}{long}{tiers}"[: LONGEST_LABEL - len(source)] + source
+
+
+def _short(rates: Rates) -> str:
+    return f"input {rates.input}, output {rates.output}"

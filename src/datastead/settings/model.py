@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
+from datastead.settings.prices import DeclaredCost, DeclaredPrice
 from datastead.settings.values import (
     DATABASE_SCHEMES,
     DatabaseUrl,
@@ -19,13 +20,15 @@ from datastead.settings.values import (
     Names,
     Objects,
     Origins,
-    Price,
     Size,
 )
 
 
 class CustomModel(BaseModel):
-    """A model of an OpenAI-compatible endpoint. context, output: tokens; cost: USD per million tokens."""
+    """A model of an OpenAI-compatible endpoint. context, output: tokens; cost: USD per million tokens.
+
+    attachment, reasoning, tools, schema: what it can take and do; `schema` = structured output of its own.
+    """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
@@ -35,7 +38,10 @@ class CustomModel(BaseModel):
     output: int = Field(16_000, gt=0)
     attachment: bool = False
     reasoning: bool = False
-    cost: dict[str, Price] | None = None
+    tools: bool = True
+    schema_: bool = Field(False, alias="schema")
+    kind: Literal["chat", "embedding"] = "chat"
+    cost: DeclaredCost | None = None
     provider_options: dict[str, Any] = Field(default_factory=dict, alias="providerOptions")
     api: Literal["chat-completions", "responses"] = "chat-completions"
 
@@ -123,6 +129,11 @@ class Settings(BaseModel):
     )
     ai_openai_compatible_providers: Annotated[list[CompatibleProvider], Objects] = Field(
         default_factory=list, description="More such endpoints: `json:[{name, base_url, api_key, headers, models}]`."
+    )
+    ai_prices: Annotated[list[DeclaredPrice], Objects] = Field(
+        default_factory=list,
+        description="Prices that go before those that are known, in USD per million tokens:"
+        " `json:[{provider, model, input, output, cache_read, …, valid_from}]`.",
     )
     ai_timeout_s: float = Field(600, gt=0, description="The longest that a model call may take, in seconds.")
     ai_max_tokens_default: int = Field(4096, gt=0, description="Output cap under a hard budget, without `maxTokens`.")

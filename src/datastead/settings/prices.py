@@ -1,0 +1,79 @@
+"""Prices as settings, overrides and requests declare them: USD per million tokens, checked."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from datastead.settings.values import Price
+
+
+def _moment(value: Any) -> Any:
+    """A day, or a moment without an offset, is meant in UTC."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError("a day such as `2026-12-01`, or a moment such as `2026-12-01T09:00:00Z`") from None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    raise ValueError("a day such as `2026-12-01`, or a moment such as `2026-12-01T09:00:00Z`")
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
+class DeclaredRates(BaseModel):
+    """What is not declared is billed like `input`; audio and images that come out like `output`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    input: Price
+    output: Price
+    cache_read: Price | None = None
+    cache_write: Price | None = None
+    cache_write_1h: Price | None = None
+    audio_input: Price | None = None
+    audio_output: Price | None = None
+    image_input: Price | None = None
+    image_output: Price | None = None
+
+
+class LongRates(DeclaredRates):
+    """Rates for the whole call, where the prompt has more than `above` tokens."""
+
+    above: int = Field(gt=0)
+
+
+class DeclaredScale(DeclaredRates):
+    """Rates, and those of long prompts."""
+
+    long: Annotated[list[LongRates], BeforeValidator(_one_or_more)] = Field(default_factory=list)
+
+
+class DeclaredCost(DeclaredScale):
+    """A model's price. tiers: of each service tier its own rates, or a number that the normal ones are times."""
+
+    tiers: dict[Literal["flex", "batch", "priority"], Price | DeclaredScale] = Field(default_factory=dict)
+
+
+class DeclaredLimits(BaseModel):
+    """Limits that go before those that are known, in tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    context: int | None = Field(None, gt=0)
+    output: int | None = Field(None, gt=0)
+
+
+class DeclaredPrice(DeclaredCost):
+    """An entry of the price list: what a model costs from a moment on. limits: where they change, too."""
+
+    provider: str = Field(min_length=1, max_length=64)
+    model: str = Field(min_length=1, max_length=255)
+    valid_from: Moment | None = None
+    limits: DeclaredLimits | None = None
