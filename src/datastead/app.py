@@ -8,8 +8,10 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
+from datastead.ai.configuration import Configuration
 from datastead.ai.engine import AI
 from datastead.api.routes import install_routes
+from datastead.auth.passwords import hash_password
 from datastead.auth.tokens import Authenticator
 from datastead.auth.users import NewUser, ensure_admin
 from datastead.context import Clock, Services, system_clock
@@ -89,9 +91,14 @@ async def open_services(
         bus, schemas = Bus(), Schemas(database)
         ai = AI(settings, database=database, registry=registry, clock=clock)
         flows = Flows(settings, registry, database, schemas, bus, clock)
-        services = Services(settings, registry, database, schemas, bus, ai, flows, clock)
+        configuration = Configuration(settings, database, ai)
+        services = Services(
+            settings, registry, database, schemas, bus, ai, flows, clock, hash_password, configuration=configuration
+        )
         await ai.start()
         stack.push_async_callback(ai.close)
+        await configuration.start()
+        stack.push_async_callback(configuration.close)
         await flows.start(services, dispatch=dispatch)
         stack.push_async_callback(flows.stop)
         yield services, first_admin

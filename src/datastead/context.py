@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 if TYPE_CHECKING:
+    from datastead.ai.configuration import Configuration
     from datastead.ai.engine import AI
     from datastead.data.engine import Connection, Database
     from datastead.data.schema import Schemas
@@ -58,6 +59,7 @@ class Services:
     flows: "Flows"
     clock: Clock = system_clock
     hash_password: Callable[[str], Awaitable[str]] | None = None
+    configuration: "Configuration | None" = None
 
 
 @dataclass(frozen=True, slots=True)

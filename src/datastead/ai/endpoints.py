@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from datastead.ai.models import (
@@ -81,10 +81,18 @@ class Source:
 class Endpoints:
     """The configured providers, by name. The first custom endpoint goes by its own name and `openai-compatible`."""
 
-    def __init__(self, settings: "Settings") -> None:
+    def __init__(self, settings: "Settings", problems: Mapping[str, str] | None = None) -> None:
+        """problems: why a provider cannot be called, whatever the settings say, by its name."""
         self._enabled = settings.ai_enabled
-        self._sources = {source.name: source for source in _sources(settings)}
+        self._sources = {
+            source.name: replace(source, missing=(problems or {}).get(source.name, source.missing))
+            for source in _sources(settings)
+        }
         self._aliases = {settings.ai_openai_compatible_name: COMPATIBLE} | {name: name for name in self._sources}
+
+    def providers(self) -> list[str]:
+        """The names of the providers that can be called."""
+        return [source.name for source in self._sources.values() if source.missing is None] if self._enabled else []
 
     def models(self) -> list[ModelDefinition]:
         """Every model that is configured and allowed."""

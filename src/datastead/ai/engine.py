@@ -1,7 +1,7 @@
 """`AI`: models, from Python. A server has one for all; a script makes its own, with or without a database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -61,8 +61,9 @@ class AI:
         self._files = files
         self._settings = settings or load_settings()
         self._observers = Observers(observers) if observers else None
+        self._registry = registry or Registry.discover()
         self._endpoints = Endpoints(self._settings)
-        self._targets = Targets(self._endpoints, registry or Registry.discover())
+        self._targets = Targets(self._endpoints, self._registry)
         self._given_database = database
         self._own_database: Database | None = None
         self._clock = clock
@@ -101,6 +102,18 @@ class AI:
     def models(self) -> list[ModelDefinition]:
         """The models that are configured and allowed here."""
         return self._endpoints.models()
+
+    def providers(self) -> list[str]:
+        """The names of the providers that can be called here."""
+        return self._endpoints.providers()
+
+    def reconfigure(self, settings: Settings, problems: Mapping[str, str] | None = None) -> None:
+        """Other providers, from the next call on; calls under way go on with what they had.
+
+        problems: why a provider cannot be called, by its name.
+        """
+        endpoints = Endpoints(settings, problems)
+        self._endpoints, self._targets = endpoints, Targets(endpoints, self._registry)
 
     async def release(self, key: str, connection: "Connection | None" = None) -> None:
         """Lets go of the answer that is kept for a key: whoever asked for it has saved it, in the same transaction."""

@@ -11,10 +11,24 @@ import datastead
 from datastead.api.answers import Json, data
 from datastead.api.request import RequestContext
 from datastead.context import Context
+from datastead.data.project import read_fields
 
 router = APIRouter(prefix="/server", tags=["Server"])
 
 HEALTH_THRESHOLD_MS = 150
+PROJECT = {
+    "project_name": "Datastead",
+    "project_color": "#6644FF",
+    "default_appearance": "auto",
+    "default_language": "en-US",
+    "public_registration": False,
+    "public_registration_verify_email": True,
+    **dict.fromkeys((
+        "project_descriptor", "project_logo", "default_theme_light", "default_theme_dark", "theme_light_overrides",
+        "theme_dark_overrides", "public_foreground", "public_favicon", "public_note", "custom_css", "public_background",
+    )),
+}  # fmt: skip
+"""What `/server/info` says of the project, with what counts where the settings say nothing."""
 
 
 @router.get("/ping", response_class=PlainTextResponse)
@@ -26,12 +40,16 @@ async def ping() -> Response:
 @router.get("/info")
 async def info(ctx: RequestContext) -> Response:
     """What the project is called; for those who are signed in also what is switched on."""
-    found: dict[str, Any] = {"project": _project(), "setupCompleted": True}
+    found: dict[str, Any] = {"project": await _project(ctx), "setupCompleted": True}
     if ctx.actor.user is not None:
         settings = ctx.services.settings
         found |= {
             "mcp_enabled": False,
             "ai_enabled": settings.ai_enabled,
+            **({"ai_providers": ctx.services.ai.providers()} if settings.ai_enabled else {}),
+            "mcp_oauth_enabled": False,
+            "mcp_oauth_dcr_enabled": False,
+            "mcp_oauth_cimd_enabled": False,
             "rateLimit": False,
             "rateLimitGlobal": False,
             "extensions": {"limit": None},
@@ -77,18 +95,7 @@ async def _check_database(ctx: Context) -> dict[str, Any]:
     }
 
 
-def _project() -> dict[str, Any]:
-    """The project's look; all of it at its default until there are project settings."""
-    unset = (
-        "project_descriptor", "project_logo", "default_theme_light", "default_theme_dark", "theme_light_overrides",
-        "theme_dark_overrides", "public_foreground", "public_favicon", "public_note", "custom_css", "public_background",
-    )  # fmt: skip
-    return {
-        "project_name": "Datastead",
-        "project_color": "#6644FF",
-        "default_appearance": "auto",
-        "default_language": "en-US",
-        "public_registration": False,
-        "public_registration_verify_email": True,
-        **dict.fromkeys(unset),
-    }
+async def _project(ctx: Context) -> dict[str, Any]:
+    """The project's look, of which everybody may know."""
+    row = await ctx.services.database.read(lambda transaction: read_fields(transaction, tuple(PROJECT)))
+    return {name: row[name] if row.get(name) is not None else default for name, default in PROJECT.items()}

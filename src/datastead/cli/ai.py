@@ -111,7 +111,8 @@ async def _stream(prompt: str, options: CallOptions, *, as_json: bool) -> None:
 
 
 async def _models(*, as_json: bool) -> None:
-    found = AI(load_settings()).models()
+    async with _ai() as ai:
+        found = ai.models()
     if as_json:
         _print(orjson.dumps([_as_json(model) for model in found], option=orjson.OPT_INDENT_2).decode())
     elif not found:
@@ -158,6 +159,11 @@ def _as_json(model: ModelDefinition) -> dict[str, Any]:
 async def _ai() -> AsyncIterator[AI]:
     settings = load_settings()
     async with _ledger(settings) as database, AI(settings, database=database) as ai:
+        if database is not None:
+            from datastead.ai.configuration import configured
+
+            found = await configured(database, settings)
+            ai.reconfigure(found.settings, found.problems)
         yield ai
 
 

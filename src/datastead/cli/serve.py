@@ -16,6 +16,7 @@ from rich.console import Console
 
 from datastead.errors import InvalidSettings, ServiceUnavailable
 from datastead.settings import Settings, load_settings
+from datastead.settings.model import MADE_UP_SECRET
 
 if TYPE_CHECKING:
     from datastead.auth.users import NewUser
@@ -61,6 +62,8 @@ def _serve_many(settings: Settings, listener: socket.socket, console: Console, w
     from uvicorn.supervisors import Multiprocess
 
     _greet(console, settings, listener, asyncio.run(_prepare(settings)))
+    if not settings.has_own_secret:
+        os.environ[MADE_UP_SECRET] = "true"
     os.environ["SECRET"] = settings.secret.get_secret_value()  # one for all, also where it was made up
     config = _config("datastead.app:create_app", factory=True, workers=workers)
     Multiprocess(config, sockets=[listener]).run()
@@ -126,5 +129,7 @@ def _greet(console: Console, settings: Settings, listener: socket.socket, first_
         )
         console.print("It is shown this once. Set `ADMIN_PASSWORD` or `ADMIN_TOKEN` to choose your own.")
     if not settings.has_own_secret:
-        console.print("`SECRET` is not set: users have to log in again after a restart.")
+        console.print(
+            "`SECRET` is not set: users have to log in again after a restart, and the settings take no API keys."
+        )
     console.print(f"Datastead runs at [bold]{url}[/]; its API is described at {url}/docs. Ctrl-C stops it.")

@@ -231,8 +231,10 @@ class Items:
         """
         verb: payloads.Verb = "create" if keys is None else "update"
         if emit:
-            filtered = await ctx.services.bus.filter(ctx, self._event("filter", verb, payload, keys or ()))
-            payload = payload if filtered is payload else payloads.checked(*target, filtered)
+            masked = payloads.shown(target.collection, payload)
+            filtered = await ctx.services.bus.filter(ctx, self._event("filter", verb, masked, keys or ()))
+            if filtered is not masked:
+                payload = payloads.checked(*target, payloads.unconcealed(target.collection, filtered, payload))
         return await payloads.hashed(
             ctx, target.collection, payloads.with_specials(target.collection, payload, verb, ctx)
         )

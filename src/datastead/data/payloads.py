@@ -8,6 +8,7 @@ from uuid import uuid4
 from datastead.context import Context
 from datastead.data.schema import Collection, Field, Schema
 from datastead.data.values import Encoder, encoder
+from datastead.data.vault import Vault, concealed, in_secrets, is_sealed, place_of
 from datastead.data.wire import CONCEALED
 from datastead.errors import FailedValidation, InvalidPayload, NotNullViolation, ServiceUnavailable
 
@@ -44,7 +45,7 @@ def _refuse(item: Field, why: str) -> None:
 
 
 async def hashed(ctx: Context, collection: Collection, payload: dict[str, Any]) -> dict[str, Any]:
-    """With the values of `hash` fields hashed. The mask that is shown for a concealed value leaves it as it is."""
+    """With `hash` fields hashed and `encrypt` fields sealed. The mask that is shown for a value leaves it as it is."""
     kept = {
         name: value
         for name, value in payload.items()
@@ -55,7 +56,27 @@ async def hashed(ctx: Context, collection: Collection, payload: dict[str, Any]) 
             if ctx.services.hash_password is None:
                 raise ServiceUnavailable(f"`{name}` of `{collection.name}` cannot be hashed here.")
             kept[name] = await ctx.services.hash_password(value)
+        elif "encrypt" in collection.fields[name].special and value:
+            kept[name] = _sealed(ctx, collection.fields[name], value)
     return kept
+
+
+def _sealed(ctx: Context, item: Field, value: Any) -> Any:
+    if item.has_sealed_values and not _is_listed(value):
+        _refuse(item, "is a list of objects with `header` and `value`, both of them text")
+    if not item.has_sealed_values and not isinstance(value, str):
+        _refuse(item, "is text")
+    vault, place = Vault(ctx.services.settings), place_of(item.collection, item.name)
+    return in_secrets(value, lambda text: text if is_sealed(text) else vault.seal(place, text))
+
+
+def _is_listed(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(entry, Mapping)
+        and entry.keys() == {"header", "value"}
+        and all(isinstance(text, str) for text in entry.values())
+        for entry in value
+    )
 
 
 def with_specials(collection: Collection, payload: dict[str, Any], verb: Verb, ctx: Context) -> dict[str, Any]:
@@ -149,7 +170,21 @@ def _check_missing(item: Field) -> None:
 def shown(collection: Collection, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The payload for those who hear of the change: without what is concealed."""
     return {
-        name: CONCEALED if value is not None and collection.fields[name].is_concealed else value
-        for name, value in payload.items()
-        if name in collection.fields
+        name: _concealed(collection.fields[name], value) for name, value in payload.items() if name in collection.fields
+    }
+
+
+def _concealed(item: Field, value: Any) -> Any:
+    if value is None or not item.is_concealed:
+        return value
+    return concealed(value) if item.has_sealed_values else CONCEALED
+
+
+def unconcealed(collection: Collection, filtered: Any, payload: Mapping[str, Any]) -> Any:
+    """What the filters have made of `shown(payload)`, with the concealed values that they left put back."""
+    if not isinstance(filtered, Mapping):
+        return filtered
+    masked = shown(collection, payload)
+    return {
+        name: payload[name] if name in masked and value == masked[name] else value for name, value in filtered.items()
     }

@@ -265,7 +265,8 @@ def _collection(name: str, columns: Mapping[str, Column], metas: _Metas) -> Coll
 
 
 def _field(collection: str, column: Column, meta: Mapping[str, Any] | None) -> Field:
-    special = _words(meta.get("special") if meta else system.SPECIALS.get(collection, {}).get(column.name))
+    special = _words(meta.get("special") if meta else None)
+    special |= _words(system.SPECIALS.get(collection, {}).get(column.name))
     kind = next((SPECIAL_TYPES[word] for word in sorted(special) if word in SPECIAL_TYPES), None)
     return Field(
         collection, column.name, kind or _system_type(collection, column.name) or column.type, special, column, meta

@@ -80,7 +80,12 @@ class Field:
     @property
     def is_concealed(self) -> bool:
         """Whether its value is never shown."""
-        return "conceal" in self.special or "hash" in self.special
+        return not self.special.isdisjoint({"conceal", "hash", "encrypt"})
+
+    @property
+    def has_sealed_values(self) -> bool:
+        """Whether it is `[{header, value}]`, of which the values are encrypted and never shown."""
+        return "encrypt" in self.special and self.type == "json"
 
 
 @dataclass(frozen=True, slots=True)

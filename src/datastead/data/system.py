@@ -165,6 +165,38 @@ sessions = sa.Table(
     _text("ip"), _text("user_agent", None), _uuid("share"), _text("origin"), _text("next_token", 64),
 )  # fmt: skip
 
+settings = sa.Table(
+    "directus_settings", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _text("project_name", 100, "Datastead", nullable=False), _text("project_url"),
+    _text("project_color", default="#6644FF", nullable=False), _uuid("project_logo"), _uuid("public_foreground"),
+    _uuid("public_background"), _text("public_note", None),
+    sa.Column("auth_login_attempts", sa.Integer, server_default="25"), _text("auth_password_policy", 100),
+    _text("storage_asset_transform", 7, "all"), sa.Column("storage_asset_presets", Json), _text("custom_css", None),
+    _uuid("storage_default_folder"), sa.Column("basemaps", Json), _text("mapbox_key"), sa.Column("module_bar", Json),
+    _text("project_descriptor", 100), _text("default_language", default="en-US", nullable=False),
+    sa.Column("custom_aspect_ratios", Json), _uuid("public_favicon"),
+    _text("default_appearance", default="auto", nullable=False), _text("default_theme_light"),
+    sa.Column("theme_light_overrides", Json), _text("default_theme_dark"), sa.Column("theme_dark_overrides", Json),
+    _text("report_error_url"), _text("report_bug_url"), _text("report_feature_url"),
+    _flag("public_registration", False), _flag("public_registration_verify_email", True),
+    _uuid("public_registration_role"), sa.Column("public_registration_email_filter", Json),
+    sa.Column("visual_editor_urls", Json), _uuid("project_id"),
+    _flag("mcp_enabled", False), _flag("mcp_allow_deletes", False), _text("mcp_prompts_collection"),
+    _flag("mcp_system_prompt_enabled", True), _text("mcp_system_prompt", None),
+    _flag("mcp_oauth_enabled", False), _flag("mcp_oauth_dcr_enabled", False), _flag("mcp_oauth_cimd_enabled", False),
+    _text("project_owner"), _text("project_usage"), _text("org_name"), sa.Column("product_updates", sa.Boolean),
+    _text("project_status"),
+    _text("ai_openai_api_key", None), _text("ai_anthropic_api_key", None), _text("ai_system_prompt", None),
+    _text("ai_google_api_key", None), _text("ai_openai_compatible_api_key", None),
+    _text("ai_openai_compatible_base_url", None), _text("ai_openai_compatible_name", None),
+    sa.Column("ai_openai_compatible_models", Json), sa.Column("ai_openai_compatible_headers", Json),
+    sa.Column("ai_openai_allowed_models", Json), sa.Column("ai_anthropic_allowed_models", Json),
+    sa.Column("ai_google_allowed_models", Json), _text("ai_translation_default_model", None),
+    sa.Column("ai_translation_glossary", Json), _text("ai_translation_style_guide", None),
+    _flag("collaborative_editing_enabled", False), _text("default_save_action"),
+)  # fmt: skip
+
 flows = sa.Table(
     "directus_flows", metadata,
     _uuid(primary_key=True), _text("name", nullable=False), _text("icon", 64), _text("color"),
@@ -287,6 +319,14 @@ SPECIALS: dict[str, dict[str, str]] = {
         "token": "conceal",
         "tfa_secret": "conceal",
         "tags": "cast-json",
+    },
+    "directus_settings": {
+        "ai_openai_api_key": "encrypt",
+        "ai_anthropic_api_key": "encrypt",
+        "ai_google_api_key": "encrypt",
+        "ai_openai_compatible_api_key": "encrypt",
+        # in the contract readable by administrators: their values may be keys, too
+        "ai_openai_compatible_headers": "cast-json,encrypt",
     },
     "directus_roles": {"id": "uuid"},
     "directus_policies": {"id": "uuid"},

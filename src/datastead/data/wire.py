@@ -22,7 +22,7 @@ _FRACTION = re.compile(r"\.\d+")
 def decoder(field: Field, dialect: str) -> Decoder | None:
     """A function from the column's value (never None) to the wire's; None where they are the same."""
     if field.is_concealed:
-        return _conceal
+        return _conceal_values if field.has_sealed_values else _conceal
     if dialect == "sqlite":
         return _EVERYWHERE.get(field.type) or _SQLITE.get(field.type)
     if field.type == "boolean" and field.column is not None and field.column.data_type != "boolean":
@@ -32,6 +32,14 @@ def decoder(field: Field, dialect: str) -> Decoder | None:
 
 def _conceal(_: Any) -> str:
     return CONCEALED
+
+
+def _conceal_values(value: Any) -> Any:
+    """Of `[{header, value}]` each value; anything else whole."""
+    found = _from_json(value)
+    if not isinstance(found, list):
+        return CONCEALED
+    return [{**entry, "value": CONCEALED} if isinstance(entry, dict) and "value" in entry else entry for entry in found]
 
 
 def _from_json(value: Any) -> Any:

@@ -23,6 +23,9 @@ from datastead.settings.values import (
     Size,
 )
 
+MADE_UP_SECRET = "DATASTEAD_MADE_UP_SECRET"  # noqa: S105  the name of a variable
+"""In the environment of workers, whose `SECRET` the parent has made up for all of them."""
+
 
 class CustomModel(BaseModel):
     """A model of an OpenAI-compatible endpoint. context, output: tokens; cost: USD per million tokens.
@@ -71,7 +74,10 @@ class Settings(BaseModel):
     public_url: str | None = Field(None, description="The URL under which users reach the server.")
     secret: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_urlsafe(32)),
-        description="Signs access tokens. Made anew at each start when not set.",
+        description="Signs access tokens, and encrypts keys in the settings. Made anew at each start when not set.",
+    )
+    secret_previous: SecretStr | None = Field(
+        None, description="The former `SECRET`, after a change: keys in the settings are encrypted anew at the start."
     )
     access_token_ttl: Duration = Field(900.0, description="How long an access token is valid, such as `15m`.")
     refresh_token_ttl: Duration = Field(604_800.0, description="How long a refresh token is valid, such as `7d`.")
@@ -175,8 +181,8 @@ class Settings(BaseModel):
 
     @property
     def has_own_secret(self) -> bool:
-        """Whether `SECRET` was given, so that access tokens outlive a restart."""
-        return "secret" in self.model_fields_set
+        """Whether `SECRET` was given, so that access tokens and encrypted keys outlive a restart."""
+        return "secret" in self.model_fields_set and MADE_UP_SECRET not in self._variables
 
     @property
     def flow_variables(self) -> dict[str, str]:

@@ -61,6 +61,8 @@ def _http_url(value: Any) -> Any:
         parts = _split(value.strip())
         if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("a URL such as `https://api.example.com/v1`")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("a URL without a user and password: they belong into the key or a header")
         return value.strip().rstrip("/")
     return value
 
