@@ -137,7 +137,7 @@ def test_a_compatible_endpoints_reasoning_ends_where_its_text_begins():
         Started("f0a1b2c3", "deepseek-reasoner"),
         ReasoningDelta("Boats "),
         ReasoningDelta("need water."),
-        ReasoningDone(Reasoning("Boats need water.")),
+        ReasoningDone(Reasoning("Boats need water.", {"reasoning_content": "Boats need water."})),
         TextDelta("The harbour"),
         TextDelta(" opens at dawn."),
         Finished("stop", "stop"),

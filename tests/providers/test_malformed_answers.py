@@ -92,7 +92,7 @@ def test_usage_that_comes_twice_counts_once_and_the_last_one_counts():
     assert len([event for event in events if isinstance(event, Finished)]) == 1
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": None}])
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None, "completion_tokens": None}, "none", {"cost": 1}])
 def test_missing_usage_is_not_reported_as_none_used(usage):
     decode = provider("openai-compatible").decoder()
     chunk = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}
@@ -105,7 +105,7 @@ def test_missing_usage_is_not_reported_as_none_used(usage):
         (
             "openai-compatible",
             {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 99}},
-            Usage(cache_read=10, output=5),
+            Usage(input=10, cache_read=99, output=5),
         ),
         (
             "openai-compatible",
@@ -123,6 +123,17 @@ def test_missing_usage_is_not_reported_as_none_used(usage):
 def test_usage_parts_never_overlap_and_are_never_negative(name, body, usage):
     answer = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": body}
     assert usage_of(list(provider(name).response(answer))) == usage
+
+
+def test_a_prompt_that_leaves_out_what_was_cached_is_told_by_the_total():
+    usage = {
+        "prompt_tokens": 500,
+        "completion_tokens": 50,
+        "total_tokens": 950,
+        "prompt_tokens_details": {"cached_tokens": 400},
+    }
+    answer = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}
+    assert usage_of(list(provider("openai-compatible").response(answer))) == Usage(input=500, cache_read=400, output=50)
 
 
 def test_googles_audio_and_tool_tokens_are_parts_of_their_own():

@@ -17,11 +17,13 @@ from datastead.builtin.providers._content import (
     is_image,
     is_strict,
     merged,
+    service_tier,
     unsupported,
 )
 from datastead.builtin.providers._openai_errors import error_in
-from datastead.builtin.providers._reading import an_object, arguments, objects, openai_usage, string
-from datastead.builtin.providers._responses import effort_of
+from datastead.builtin.providers._reading import an_object, arguments, objects, string
+from datastead.builtin.providers._responses import cache_options, effort_of
+from datastead.builtin.providers._usage import openai_usage
 from datastead.errors import ProviderUnavailable
 from datastead.messages import (
     Attachment,
@@ -43,13 +45,20 @@ from datastead.messages import (
     UsageReport,
 )
 
+THOUGHTS = ("reasoning_content", "reasoning")
+"""The fields in which endpoints show their reasoning: DeepSeek, Kimi and older vLLM; Ollama, OpenRouter and vLLM."""
+
+DETAILS = "reasoning_details"
+"""OpenRouter's field for reasoning as the model's own vendor wants it back: summaries, signatures, encrypted parts."""
+
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
-def request_body(call: Call, *, openai_reasoning: bool) -> dict[str, Any]:
+def request_body(call: Call, *, openai_reasoning: bool, openai: bool = False) -> dict[str, Any]:
     """The call as JSON.
 
     openai_reasoning: the model is one of OpenAI's reasoning models, which refuse `max_tokens` and any temperature.
+    openai: it goes to OpenAI, which can be told how long to keep the prompt's beginning.
     """
     body = {
         "model": call.model,
@@ -61,10 +70,14 @@ def request_body(call: Call, *, openai_reasoning: bool) -> dict[str, Any]:
         "reasoning_effort": effort_of(call),
         "tools": [{"type": "function", "function": _function(tool)} for tool in call.tools] or None,
         "tool_choice": _tool_choice(call) if call.tools else None,
+        "parallel_tool_calls": call.parallel_tools if call.tools else None,
         "response_format": _format(call.schema) if call.schema is not None else None,
         "stream": call.stream or None,
         "stream_options": {"include_usage": True} if call.stream else None,
+        "service_tier": service_tier(call, ("flex", "priority"), "Chat Completions"),
     }
+    if openai and call.prompt_cache:
+        body |= cache_options(call)
     return merged(body, call.provider_options)
 
 
@@ -88,16 +101,30 @@ def _format(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _messages(message: Message) -> Iterator[dict[str, Any]]:
-    """The wire's messages of one of ours: a tool result is a message of its own. Reasoning is not sent back."""
+    """The wire's messages of one of ours: a tool result is a message of its own.
+
+    Reasoning goes back in the field that it came in: OpenRouter's always, other endpoints' where it led to a call, as
+    DeepSeek and Kimi refuse the turn without it; DeepSeek's R1, which called no tools, refuses it anywhere else.
+    """
     for part in message.parts:
         if isinstance(part, ToolResult):
             yield {"role": "tool", "tool_call_id": part.id, "content": part.content}
     shown = [part for part in message.parts if isinstance(part, Text | Attachment)]
     calls = [_wire_call(part) for part in message.parts if isinstance(part, ToolCall)]
     if message.role == "assistant":
-        yield {"role": "assistant", "content": message.text or None} | ({"tool_calls": calls} if calls else {})
+        said = {"role": "assistant", "content": message.text or None, **_thoughts_of(message, with_calls=bool(calls))}
+        yield said | ({"tool_calls": calls} if calls else {})
     elif shown:
         yield {"role": "user", "content": _content(shown)}
+
+
+def _thoughts_of(message: Message, *, with_calls: bool) -> dict[str, Any]:
+    kept = [part.opaque for part in message.parts if isinstance(part, Reasoning) and part.opaque is not None]
+    details = [entry for opaque in kept for entry in objects(opaque.get(DETAILS))]
+    if details:
+        return {DETAILS: details}
+    fields = {name: opaque[name] for opaque in kept for name in THOUGHTS if name in opaque}
+    return fields if with_calls else {}
 
 
 def _content(parts: list[Text | Attachment]) -> str | list[dict[str, Any]]:
@@ -131,18 +158,26 @@ def _wire_call(part: ToolCall) -> dict[str, Any]:
 
 def events(body: Mapping[str, Any], provider: str) -> Iterator[StreamEvent]:
     """The events of a whole answer: read as a stream of one chunk, so that both are understood by the same code."""
-    if body.get("error"):
-        raise error_in(provider, body["error"])
     choices = objects(body.get("choices"))
+    stream = _Stream(provider)
+    error = error_object(body, choices)
+    if error:
+        yield from stream.usage(body)  # what was used before it failed is paid
+        raise error_in(provider, error)
     if not choices:
         raise ProviderUnavailable("The provider's answer has no choices.", provider=provider)
     reason = string(choices[0].get("finish_reason")) or "stop"
     whole = {"delta": choices[0].get("message"), "finish_reason": reason}
-    stream = _Stream(provider)
     found = [*stream.events({**body, "choices": [whole], "usage": None}), *stream.usage(body)]
     # In a stream the usage follows the end; here there is no such order to keep.
     yield from (event for event in found if not isinstance(event, Finished))
     yield from (event for event in found if isinstance(event, Finished))
+
+
+def error_object(chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Any:
+    """The error in a chunk or an answer: of its own, of a choice (OpenRouter), or the whole of it (older vLLM)."""
+    found = chunk.get("error") or next((choice["error"] for choice in choices if choice.get("error")), None)
+    return found or (chunk if chunk.get("object") == "error" else None)
 
 
 def decoder(provider: str) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
@@ -150,12 +185,13 @@ def decoder(provider: str) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
     slow = _Stream(provider)
 
     def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
-        if slow.started and not slow.reasoning:
+        if slow.is_plain:
             try:
                 choice = chunk["choices"][0]
                 delta = choice["delta"]
                 text = delta["content"]
-                if text.__class__ is str and len(delta) == 1 and not choice["finish_reason"] and not chunk.get("usage"):
+                only = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
+                if only and text.__class__ is str and not choice["finish_reason"] and not chunk.get("usage"):
                     return (TextDelta(text),) if text else ()
             except (KeyError, IndexError, TypeError):
                 pass  # not such a chunk: the careful reader below takes any shape
@@ -165,87 +201,177 @@ def decoder(provider: str) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
 
 
 class _Stream:
-    """What has to be remembered in a stream: calls whose arguments are still coming, and reasoning so far."""
+    """What has to be remembered in a stream: calls whose arguments are still coming, and reasoning so far.
+
+    is_plain: it has started, and no reasoning is open.
+    """
 
     def __init__(self, provider: str) -> None:
-        self.started = False
+        self.is_plain = False
+        self._started = False
         self._provider = provider
-        self._calls: dict[int, dict[str, Any]] = {}
-        self.reasoning: list[str] = []
+        self._calls = _Calls()
+        self._thought = _Thought()
+        self._tier: object = None
+        self._counted = False
         self._refused = False
         self._finished = False
 
     def events(self, chunk: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        if chunk.get("error"):
-            raise error_in(self._provider, chunk["error"])
-        if not self.started:
-            self.started = True
+        choices = objects(chunk.get("choices"))
+        error = error_object(chunk, choices)
+        if error:
+            yield from self.usage(chunk)
+            raise error_in(self._provider, error)
+        self._tier = chunk.get("service_tier") or self._tier
+        if not self._started:
+            self._started = True
             yield Started(string(chunk.get("id")) or None, string(chunk.get("model")) or None)
-        for choice in objects(chunk.get("choices"))[:1]:
+        for choice in choices[:1]:
             yield from self._choice(choice)
+        self.is_plain = not self._thought.is_open
         yield from self.usage(chunk)
 
     def usage(self, chunk: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        usage = openai_usage(an_object(chunk.get("usage")), "prompt", "completion")
-        if usage is not None:
+        """What was used in all so far. Zeros take back nothing that was counted before."""
+        raw = an_object(chunk.get("usage"))
+        at_end = self._finished or "choices" not in chunk
+        usage = openai_usage(raw, "prompt", "completion", tier=self._tier, at_end=at_end) if raw else None
+        if usage is not None and (usage.total or not self._counted):
+            self._counted = True
             yield UsageReport(usage)
 
     def _choice(self, choice: Mapping[str, Any]) -> Iterator[StreamEvent]:
         delta = an_object(choice.get("delta"))
-        yield from self._thoughts(delta)
+        shown = self._thought.add(delta)
+        if shown:
+            yield ReasoningDelta(shown)
         text, refusal = _text_of(delta.get("content")), string(delta.get("refusal"))
         self._refused = self._refused or bool(refusal)
+        calls = objects(delta.get("tool_calls"))
+        if text or refusal or calls:
+            yield from self._thought.done()
         if text or refusal:
-            yield from self._thought()
             yield TextDelta(text or refusal)
-        for position, call in enumerate(objects(delta.get("tool_calls"))):
-            yield from self._thought()
-            yield from self._call(call, position)
+        for position, call in enumerate(calls):
+            yield self._calls.add(call, position)
         reason = string(choice.get("finish_reason"))
         if reason and not self._finished:
             self._finished = True
             yield from self._finish(reason)
 
-    def _thoughts(self, delta: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        text = string(delta.get("reasoning_content")) or string(delta.get("reasoning"))
-        if text:
-            self.reasoning.append(text)
-            yield ReasoningDelta(text)
-
-    def _thought(self) -> Iterator[StreamEvent]:
-        """The end of reasoning: the wire does not mark it, but what follows does."""
-        if self.reasoning:
-            text, self.reasoning = "".join(self.reasoning), []
-            yield ReasoningDone(Reasoning(text))
-
-    def _call(self, piece: Mapping[str, Any], position: int) -> Iterator[StreamEvent]:
-        index = piece.get("index")
-        key = index if isinstance(index, int) else position
-        function = an_object(piece.get("function"))
-        text = string(function.get("arguments"))
-        call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = _begun(piece, string(function.get("name")))
-            yield ToolCallDelta(call["id"], call["name"], text)
-        elif text:
-            yield ToolCallDelta(call["id"], arguments=text)
-        call["arguments"].append(text)
-
     def _finish(self, reason: str) -> Iterator[StreamEvent]:
-        yield from self._thought()
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
-            given = arguments("".join(call["arguments"]), call["name"])
-            yield ToolCallDone(ToolCall(call["id"], call["name"], given, call["opaque"]))
+        yield from self._thought.done()
+        calls = list(self._calls.done())
+        yield from calls
         known = _FINISH.get(reason, "other")
         known = "tool-calls" if calls and known == "stop" else "content-filter" if self._refused else known
         yield Finished(known, reason)
 
 
+class _Thought:
+    """Reasoning that is under way: the wire does not mark its end, but what follows does."""
+
+    def __init__(self) -> None:
+        self._text: dict[str, list[str]] = {}
+        self._details: list[dict[str, Any]] = []
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._text or self._details)
+
+    def add(self, delta: Mapping[str, Any]) -> str:
+        """What the delta shows of it."""
+        details = objects(delta.get(DETAILS))
+        for entry in details:
+            self._add_detail(entry)
+        name = next((name for name in THOUGHTS if string(delta.get(name))), None)
+        text = string(delta.get(name)) if name else "".join(map(_detail_text, details))
+        if text:
+            self._text.setdefault(name or DETAILS, []).append(text)
+        return text
+
+    def _add_detail(self, entry: Mapping[str, Any]) -> None:
+        """A piece of an entry is put to the one before it, if that has its place and kind."""
+        last = self._details[-1] if self._details else None
+        place = entry.get("index"), entry.get("type")
+        if last is None or entry.get("index") is None or (last.get("index"), last.get("type")) != place:
+            self._details.append(dict(entry))
+            return
+        for name, value in entry.items():
+            if name in _DETAIL_PIECES and isinstance(value, str):
+                last[name] = string(last.get(name)) + value
+            elif value is not None:
+                last[name] = value
+
+    def done(self) -> Iterator[StreamEvent]:
+        if not self.is_open:
+            return
+        shown = {name: "".join(pieces) for name, pieces in self._text.items()}
+        opaque = {DETAILS: self._details} if self._details else shown
+        self._text, self._details = {}, []
+        yield ReasoningDone(Reasoning("".join(shown.values()), opaque))
+
+
+_DETAIL_PIECES = frozenset({"text", "summary", "data"})
+
+
+def _detail_text(entry: Mapping[str, Any]) -> str:
+    return string(entry.get("text")) or string(entry.get("summary"))
+
+
+class _Calls:
+    """Tool calls whose arguments are coming, in the order in which they began."""
+
+    def __init__(self) -> None:
+        self._begun: list[dict[str, Any]] = []
+        self._open: dict[int, dict[str, Any]] = {}
+
+    def add(self, piece: Mapping[str, Any], position: int) -> StreamEvent:
+        """The event of a piece, which belongs to the open call of its index, or begins another."""
+        function = an_object(piece.get("function"))
+        index, name, text = piece.get("index"), string(function.get("name")), _json_text(function.get("arguments"))
+        key = index if isinstance(index, int) else position
+        call = self._open.get(key)
+        begins = call is None or _is_another(call, string(piece.get("id")), name)
+        if call is None or begins:
+            call = self._open[key] = _begun(piece, name)
+            self._begun.append(call)
+        call["arguments"].append(text)
+        return ToolCallDelta(call["id"], call["name"] if begins else None, text)
+
+    def done(self) -> Iterator[StreamEvent]:
+        begun, self._begun, self._open = self._begun, [], {}
+        for call in begun:
+            given = arguments("".join(call["arguments"]), call["name"])
+            yield ToolCallDone(ToolCall(call["id"], call["name"], given, call["opaque"]))
+
+
+def _is_another(call: Mapping[str, Any], call_id: str, name: str) -> bool:
+    """Whether a piece begins a new call at an index that is taken: some servers send 0, or none, with each call."""
+    if call_id:
+        return bool(call_id != call["id"] and call["has_id"])
+    return bool(name) and _is_whole("".join(call["arguments"]))
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _json_text(given: object) -> str:
+    """Arguments as text; some servers send the object itself."""
+    return json.dumps(given, ensure_ascii=False) if isinstance(given, Mapping) else string(given)
+
+
 def _begun(piece: Mapping[str, Any], name: str) -> dict[str, Any]:
     extra = piece.get("extra_content")  # Google's thought signature, which it wants back
     opaque = {"extra_content": extra} if isinstance(extra, Mapping) else None
-    return {"id": string(piece.get("id")) or f"call_{uuid4().hex}", "name": name, "arguments": [], "opaque": opaque}
+    own_id = string(piece.get("id"))
+    made = own_id or f"call_{uuid4().hex}"
+    return {"id": made, "has_id": bool(own_id), "name": name, "arguments": [], "opaque": opaque}
 
 
 def _text_of(content: object) -> str:

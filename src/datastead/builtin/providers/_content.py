@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datastead.errors import UnsupportedCapability
-from datastead.messages import Attachment
+from datastead.messages import Attachment, Call, ServiceTier
 
 PDF = "application/pdf"
 _TEXTUAL = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
@@ -43,6 +43,17 @@ def unsupported(attachment: Attachment, where: str) -> UnsupportedCapability:
     return UnsupportedCapability(
         f"{where} takes no `{attachment.media_type}` as {form}.", media_type=attachment.media_type
     )
+
+
+def service_tier(call: Call, known: tuple[ServiceTier, ...], where: str) -> ServiceTier | None:
+    """The tier that the call asks for; raises `UnsupportedCapability` where the wire format has none such."""
+    if call.service_tier is None or call.service_tier in known:
+        return call.service_tier
+    has = f"it has {', '.join(f'`{tier}`' for tier in known)}" if known else "it has none"
+    raise UnsupportedCapability(
+        f"{where} takes no `{call.service_tier}` tier: {has}.",
+        capability="service_tier", value=call.service_tier, allowed=list(known),
+    )  # fmt: skip
 
 
 def merged(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from datastead.builtin.providers._content import merged
 from datastead.builtin.providers._openai_errors import error_in
-from datastead.builtin.providers._reading import an_object, count, objects, openai_usage, string
+from datastead.builtin.providers._reading import an_object, count, objects, string
+from datastead.builtin.providers._usage import openai_usage
 from datastead.errors import ProviderUnavailable
 from datastead.messages import EmbeddingCall, Embeddings
 

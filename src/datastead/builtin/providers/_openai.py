@@ -23,8 +23,11 @@ class OpenAIWire(Provider):
     Answers are told apart by their shape.
     """
 
+    request_id_headers = ("x-request-id", "x-generation-id", "request-id")
+
     name: str
     default_api: Api
+    is_openai = False
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
         return _sent(endpoint, *self._path_and_body(model, call))
@@ -57,9 +60,10 @@ class OpenAIWire(Provider):
 
     def _path_and_body(self, model: "ModelDefinition", call: Call) -> tuple[str, dict[str, Any]]:
         if self.api(model, call) == "responses":
-            return "/responses", _responses.request_body(model, call)
+            return "/responses", _responses.request_body(model, call, openai=self.is_openai)
         reasons = self.is_openai_reasoning(model, call)
-        return "/chat/completions", _chat_completions.request_body(call, openai_reasoning=reasons)
+        body = _chat_completions.request_body(call, openai_reasoning=reasons, openai=self.is_openai)
+        return "/chat/completions", body
 
     def api(self, model: "ModelDefinition", call: Call) -> Api:  # noqa: ARG002  a subclass looks at it
         """The wire format for a call."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datastead.errors import InvalidOutput
-from datastead.messages import Usage
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -49,34 +48,3 @@ def arguments(text: str, tool: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidOutput(f"The arguments of the call of `{tool}` are not an object.", tool=tool, arguments=text)
     return value
-
-
-def openai_usage(raw: Mapping[str, Any], prompt: str, answer: str) -> Usage | None:
-    """OpenAI's usage object in disjoint parts; None where it counts nothing.
-
-    prompt, answer: the wire's words for input and output. Cached and audio tokens are inside the input, reasoning
-    and audio tokens inside the output.
-    """
-    if not raw:
-        return None
-    total_input, total_output = count(raw.get(f"{prompt}_tokens")), count(raw.get(f"{answer}_tokens"))
-    if not total_input and not total_output:
-        return None
-    # xAI and Google's compatible endpoint count reasoning in the total only; OpenAI's total adds up without this.
-    total_output = max(total_output, count(raw.get("total_tokens")) - total_input)
-    before, after = an_object(raw.get(f"{prompt}_tokens_details")), an_object(raw.get(f"{answer}_tokens_details"))
-    cached = count(before.get("cached_tokens")) or count(raw.get("prompt_cache_hit_tokens"))
-    cache_read = min(cached, total_input)
-    cache_write = min(count(before.get("cache_write_tokens")), total_input - cache_read)
-    audio_input = min(count(before.get("audio_tokens")), total_input - cache_read - cache_write)
-    audio_output = min(count(after.get("audio_tokens")), total_output)
-    return Usage(
-        input=total_input - cache_read - cache_write - audio_input,
-        output=total_output - audio_output,
-        cache_read=cache_read,
-        cache_write=cache_write,
-        audio_input=audio_input,
-        audio_output=audio_output,
-        reasoning=min(count(after.get("reasoning_tokens")), total_output - audio_output),
-        raw=raw,
-    )

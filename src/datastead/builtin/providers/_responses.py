@@ -4,12 +4,24 @@ Sources: platform.openai.com/docs/api-reference/responses and /responses-streami
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from datastead.builtin.providers._content import closed, data_url, inline_text, is_image, is_strict, merged, unsupported
+from datastead.builtin.providers._content import (
+    closed,
+    data_url,
+    inline_text,
+    is_image,
+    is_strict,
+    merged,
+    service_tier,
+    unsupported,
+)
 from datastead.builtin.providers._openai_errors import error_in
-from datastead.builtin.providers._reading import an_object, arguments, objects, openai_usage, string
+from datastead.builtin.providers._reading import an_object, arguments, objects, string
+from datastead.builtin.providers._usage import openai_usage
 from datastead.errors import ProviderUnavailable, UnsupportedCapability
 from datastead.messages import (
     Attachment,
@@ -35,22 +47,27 @@ from datastead.messages import (
 if TYPE_CHECKING:
     from datastead import ModelDefinition
 
+_KEEPS_LONG = re.compile(r"(^|/)gpt-(4\.1|5)")
+_NOT_MINIMAL = re.compile(r"(^|/)(o\d|gpt-5\.\d)")
+"""OpenAI's models that have no effort below `low`."""
+
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
 def effort_of(call: Call) -> Effort | None:
     """How much to reason, where the call says so. Thresholds of `budget_tokens` are ours: OpenAI has no budget."""
     if call.effort is not None:
-        return call.effort
+        return "low" if call.effort == "minimal" and _NOT_MINIMAL.search(call.model) else call.effort
     if call.budget_tokens is not None:
         return "low" if call.budget_tokens < 4_096 else "medium" if call.budget_tokens < 16_384 else "high"
     return "medium" if call.enable_reasoning else None
 
 
-def request_body(model: "ModelDefinition", call: Call) -> dict[str, Any]:
+def request_body(model: "ModelDefinition", call: Call, *, openai: bool = False) -> dict[str, Any]:
     """The call as JSON. Stateless: nothing is stored, and reasoning comes back encrypted, to be sent again.
 
     Reasoning models take no temperature and no top_p; no model takes stop sequences here.
+    openai: it goes to OpenAI, which can be told how long to keep the prompt's beginning.
     """
     if call.stop:
         raise UnsupportedCapability(
@@ -67,11 +84,26 @@ def request_body(model: "ModelDefinition", call: Call) -> dict[str, Any]:
         "include": [ENCRYPTED_REASONING] if model.reasoning else None,
         "tools": [_tool(tool.name, tool.description, tool.input_schema) for tool in call.tools] or None,
         "tool_choice": _tool_choice(call) if call.tools else None,
+        "parallel_tool_calls": call.parallel_tools if call.tools else None,
         "text": {"format": _format(call.schema)} if call.schema is not None else None,
         "store": False,
         "stream": call.stream or None,
+        "service_tier": service_tier(call, ("flex", "priority"), "OpenAI's Responses API"),
     }
+    if openai and call.prompt_cache:
+        body |= cache_options(call)
     return merged(body, call.provider_options)
+
+
+def cache_options(call: Call) -> dict[str, Any]:
+    """Where OpenAI shall keep the prompt's beginning: by a key of what calls of a kind share; and how long.
+
+    It keeps every prompt for five minutes and more by itself; models since GPT-4.1 can keep it for a day.
+    """
+    shared = json.dumps([call.model, call.system, [tool.name for tool in call.tools]])
+    key = {"prompt_cache_key": sha256(shared.encode()).hexdigest()[:32]}
+    lasting = call.prompt_cache == "1h" and _KEEPS_LONG.search(call.model)
+    return {**key, "prompt_cache_retention": "24h"} if lasting else key
 
 
 def _reasoning(call: Call) -> dict[str, Any] | None:
@@ -181,7 +213,7 @@ def _tool_call(item: Mapping[str, Any]) -> ToolCallDone:
 def _end(response: Mapping[str, Any], provider: str) -> Iterator[StreamEvent]:
     """Usage and end of an answer; raises what made it fail."""
     raw = an_object(response.get("usage"))
-    usage = openai_usage(raw, "input", "output")
+    usage = openai_usage(raw, "input", "output", tier=response.get("service_tier"))
     if usage is not None:
         yield UsageReport(usage)
     status = string(response.get("status"))

@@ -9,9 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from datastead import Provider, provider
-from datastead.builtin.providers._content import PDF, base64, closed, inline_text, is_image, merged, unsupported
+from datastead.builtin.providers._content import (
+    PDF,
+    base64,
+    closed,
+    inline_text,
+    is_image,
+    merged,
+    service_tier,
+    unsupported,
+)
 from datastead.builtin.providers._errors import Refusal, retry_after_s
 from datastead.builtin.providers._reading import an_object, arguments, count, objects, string
+from datastead.builtin.providers._usage import counts_anything, tier_of
 from datastead.errors import (
     AIError,
     ContextLengthExceeded,
@@ -22,6 +32,7 @@ from datastead.errors import (
     ProviderUnavailable,
     QuotaExceeded,
     RateLimitExceeded,
+    UnsupportedCapability,
 )
 from datastead.messages import (
     Attachment,
@@ -32,9 +43,11 @@ from datastead.messages import (
     FinishReason,
     Message,
     Part,
+    PromptCache,
     Reasoning,
     ReasoningDelta,
     ReasoningDone,
+    ServiceTier,
     Started,
     StreamEvent,
     Text,
@@ -56,6 +69,9 @@ FILES_BETA = "files-api-2025-04-14"
 DEFAULT_MAX_TOKENS = 16_384  # where the call has no cap; the API wants one
 LEAST_BUDGET = 1_024  # tokens
 
+MOST_MARKS = 4  # of a prompt's parts that shall be kept
+_UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
+_SERVICE_TIERS: Mapping[ServiceTier | None, str] = {"priority": "auto"}
 _BUDGETS: Mapping[Effort, int] = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 24_576}
 _MODEL_VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:-(\d{1,2}))?(?!\d)")
 
@@ -107,21 +123,46 @@ def request_body(model: "ModelDefinition", call: Call) -> dict[str, Any]:
     adaptive, unsampled = _version(call.model) >= (4, 6), _version(call.model) >= (4, 7)
     thinking = _thinking(call, cap, adaptive=adaptive, shown=unsampled)
     sampled = thinking is None and not unsampled
+    messages = _messages(call.messages)
+    if thinking is not None and call.tools and call.tool_choice not in {"auto", "none"}:
+        raise UnsupportedCapability(
+            f"`{call.model}` cannot be made to call a tool while it reasons: use `auto`, or do not reason.",
+            model=call.model, capability="tool_choice", value=call.tool_choice,
+        )  # fmt: skip
     body = {
         "model": call.model,
         "max_tokens": cap,
         "system": call.system or None,
-        "messages": _messages(call.messages),
+        "messages": messages,
         "temperature": call.temperature if sampled else None,
         "top_p": call.top_p if sampled else None,
         "stop_sequences": list(call.stop) or None,
         "thinking": thinking,
         "output_config": _output_config(call, with_effort=adaptive and thinking is not None),
         "tools": [_tool(tool) for tool in call.tools] or None,
-        "tool_choice": _tool_choice(call.tool_choice) if call.tools else None,
+        "tool_choice": _tool_choice(call) if call.tools else None,
         "stream": call.stream or None,
+        "service_tier": _SERVICE_TIERS.get(service_tier(call, ("priority",), "Anthropic's Messages API")),
     }
+    if call.prompt_cache is not None:
+        _mark_cached(body, call.prompt_cache, MOST_MARKS - ("cache_control" in call.provider_options))
     return merged(body, call.provider_options)
+
+
+def _mark_cached(body: dict[str, Any], prompt_cache: PromptCache, marks: int) -> None:
+    """Says how far the prompt shall be kept: to the end of each of the last turns, of the system prompt, of the tools.
+
+    The end of the last turn is where the next call goes on; the one before it is where the last call left off.
+    """
+    mark = {"cache_control": {"type": "ephemeral", **({"ttl": "1h"} if prompt_cache == "1h" else {})}}
+    if isinstance(body["system"], str):
+        body["system"] = [{"type": "text", "text": body["system"]}]
+    turns = [turn["content"] for turn in reversed(body["messages"]) if turn["role"] == "user"]
+    for blocks in [*turns[:1], body["system"] or [], body["tools"] or [], *turns[1:2]]:
+        markable = [position for position, block in enumerate(blocks) if block.get("type") not in _UNMARKABLE]
+        if markable and marks > 0:
+            marks -= 1
+            blocks[markable[-1]] = {**blocks[markable[-1]], **mark}
 
 
 def _version(model: str) -> tuple[int, int]:
@@ -171,9 +212,11 @@ def _tool(tool: Any) -> dict[str, Any]:
     return {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
 
 
-def _tool_choice(choice: str) -> dict[str, str]:
-    kinds = {"auto": "auto", "none": "none", "required": "any"}
-    return {"type": kinds[choice]} if choice in kinds else {"type": "tool", "name": choice}
+def _tool_choice(call: Call) -> dict[str, Any]:
+    kinds, choice = {"auto": "auto", "none": "none", "required": "any"}, call.tool_choice
+    chosen: dict[str, Any] = {"type": kinds[choice]} if choice in kinds else {"type": "tool", "name": choice}
+    told = call.parallel_tools is not None and choice != "none"
+    return {**chosen, "disable_parallel_tool_use": not call.parallel_tools} if told else chosen
 
 
 def _names_files(call: Call) -> bool:
@@ -225,6 +268,8 @@ def _source(part: Attachment) -> dict[str, str]:
     if part.file_id is not None:
         return {"type": "file", "file_id": part.file_id}
     if part.url is not None:
+        if part.media_type.startswith("text/"):
+            raise unsupported(part, "Anthropic's Messages API")
         return {"type": "url", "url": part.url}
     data = part.data or b""
     if part.media_type.startswith("text/"):
@@ -232,8 +277,13 @@ def _source(part: Attachment) -> dict[str, str]:
     return {"type": "base64", "media_type": part.media_type, "data": base64(data)}
 
 
-def usage_of(raw: Mapping[str, Any]) -> Usage | None:
-    """The wire's usage, which is in disjoint parts already; output includes thinking. None where it counts nothing."""
+def usage_of(raw: Mapping[str, Any], *, at_end: bool = True) -> Usage | None:
+    """The wire's usage, which is in disjoint parts already; output includes thinking. None where it does not say.
+
+    at_end: whether the answer is complete: before that, zeros are what gateways fill a frame with.
+    """
+    if not counts_anything(raw, "input_tokens", "output_tokens"):
+        return None
     written, detail = count(raw.get("cache_creation_input_tokens")), an_object(raw.get("cache_creation"))
     for_an_hour = count(detail.get("ephemeral_1h_input_tokens"))
     written = max(written, for_an_hour + count(detail.get("ephemeral_5m_input_tokens")))
@@ -246,9 +296,10 @@ def usage_of(raw: Mapping[str, Any]) -> Usage | None:
         cache_write=written - for_an_hour,
         cache_write_1h=for_an_hour,
         reasoning=min(thought, output),
+        tier=tier_of(raw.get("service_tier")),
         raw=raw,
     )
-    return usage if usage.total else None
+    return usage if usage.total or at_end else None
 
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -307,13 +358,13 @@ class _Stream:
     def _message_start(self, chunk: Mapping[str, Any]) -> Iterable[StreamEvent]:
         message = an_object(chunk.get("message"))
         yield Started(string(message.get("id")) or None, string(message.get("model")) or None)
-        yield from self._report(message)
+        yield from self._report(message, at_end=False)
 
-    def _report(self, holder: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        """Usage is cumulative; a later frame leaves out what has not changed."""
+    def _report(self, holder: Mapping[str, Any], *, at_end: bool) -> Iterator[StreamEvent]:
+        """Usage is cumulative; a later frame leaves out what has not changed, and takes nothing back."""
         given = {key: value for key, value in an_object(holder.get("usage")).items() if value is not None}
-        self._usage |= given
-        usage = usage_of(dict(self._usage)) if given else None
+        self._usage |= {key: value for key, value in given.items() if value != 0 or key not in self._usage}
+        usage = usage_of(dict(self._usage), at_end=at_end) if given else None
         if usage is not None:
             yield UsageReport(usage)
 
@@ -356,7 +407,7 @@ class _Stream:
 
     def _message_delta(self, chunk: Mapping[str, Any]) -> Iterable[StreamEvent]:
         self._reason = string(an_object(chunk.get("delta")).get("stop_reason")) or self._reason
-        return self._report(chunk)
+        return self._report(chunk, at_end=True)
 
     def _error(self, chunk: Mapping[str, Any]) -> Iterable[StreamEvent]:
         raise _error_in(chunk.get("error"))

@@ -12,10 +12,11 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from datastead import Provider, provider
-from datastead.builtin.providers._content import base64, merged
+from datastead.builtin.providers._content import base64, inline_text, merged, service_tier
 from datastead.builtin.providers._embeddings import vector
 from datastead.builtin.providers._errors import Refusal, by_status, retry_after_s
 from datastead.builtin.providers._reading import an_object, count, objects, string
+from datastead.builtin.providers._usage import counts_anything, tier_of
 from datastead.errors import (
     AIError,
     ContentFiltered,
@@ -27,6 +28,7 @@ from datastead.errors import (
     ProviderUnavailable,
     QuotaExceeded,
     RateLimitExceeded,
+    UnsupportedCapability,
 )
 from datastead.messages import (
     Attachment,
@@ -64,7 +66,7 @@ SIGNATURE = "thoughtSignature"
 _BUDGETS: Mapping[Effort, int] = {"minimal": 512, "low": 1_024, "medium": 8_192, "high": 24_576}
 _DYNAMIC = -1  # a budget: as much as the model sees fit
 _GENERATION = re.compile(r"gemini-(\d+)")
-_PRO_3 = re.compile(r"gemini-3-pro")
+_PRO_3 = re.compile(r"gemini-3(\.\d+)?-pro")
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)s$")
 
 
@@ -137,7 +139,12 @@ def _embedding_body(call: EmbeddingCall) -> dict[str, Any]:
 
 
 def request_body(call: Call) -> dict[str, Any]:
-    """The call as JSON."""
+    """The call as JSON. Google keeps the beginning of every prompt by itself: `prompt_cache` says nothing here."""
+    if call.tools and call.parallel_tools is False:
+        raise UnsupportedCapability(
+            f"`{call.model}` cannot be kept from calling several tools at once.",
+            model=call.model, capability="parallel_tools",
+        )  # fmt: skip
     config = {
         "maxOutputTokens": call.max_tokens,
         "temperature": call.temperature,
@@ -152,6 +159,7 @@ def request_body(call: Call) -> dict[str, Any]:
         "contents": _contents(call.messages),
         "tools": [{"functionDeclarations": [_function(tool) for tool in call.tools]}] if call.tools else None,
         "toolConfig": {"functionCallingConfig": _calling(call.tool_choice)} if call.tools else None,
+        "serviceTier": service_tier(call, ("flex", "priority"), "Google's API"),
         "generationConfig": {key: value for key, value in config.items() if value is not None} or None,
     }
     return merged(body, call.provider_options)
@@ -174,10 +182,12 @@ def _thinking(call: Call) -> dict[str, Any] | None:
 
 
 def _level(call: Call) -> str | None:
-    """Gemini 3 Pro has `low` and `high` only."""
-    if _PRO_3.search(call.model):
-        return "low" if call.effort in {"minimal", "low"} else "high"
-    return call.effort
+    """Gemini 3 Pro has `low` and `high` only; its successors have `medium`, too; none of them has `minimal`."""
+    found = _PRO_3.search(call.model)
+    if found is None:
+        return call.effort
+    has_medium = bool(found[1])
+    return "low" if call.effort in {"minimal", "low"} else call.effort if has_medium else "high"
 
 
 def _function(tool: Any) -> dict[str, Any]:
@@ -255,6 +265,9 @@ def _result(part: ToolResult) -> Mapping[str, Any]:
 
 
 def _file(part: Attachment) -> dict[str, Any]:
+    text = inline_text(part)
+    if text is not None:
+        return {"text": text}
     if part.data is not None:
         return {"inlineData": {"mimeType": part.media_type, "data": base64(part.data)}}
     uri = part.url or string(part.file_id)
@@ -262,30 +275,45 @@ def _file(part: Attachment) -> dict[str, Any]:
     return {"fileData": {"mimeType": part.media_type, "fileUri": uri}}
 
 
-def usage_of(raw: Mapping[str, Any]) -> Usage | None:
-    """The wire's usage in disjoint parts: the prompt holds what was cached, the candidates' tokens hold no thoughts."""
+def usage_of(raw: Mapping[str, Any], *, at_end: bool = True) -> Usage | None:
+    """The wire's usage in disjoint parts: the prompt holds what was cached, the candidates' tokens hold no thoughts.
+
+    What tools gave is a prompt of its own. Audio and images are told apart where the wire does; of what was cached, the
+    part that was audio or image is billed as cached. None where it does not say.
+    """
+    if not counts_anything(raw, "promptTokenCount", "candidatesTokenCount", "totalTokenCount"):
+        return None
     prompt = count(raw.get("promptTokenCount")) + count(raw.get("toolUsePromptTokenCount"))
-    thought = count(raw.get("thoughtsTokenCount"))
-    output = count(raw.get("candidatesTokenCount")) + thought
-    if not prompt and not output:
+    thought, said = count(raw.get("thoughtsTokenCount")), count(raw.get("candidatesTokenCount"))
+    if not (prompt or said or thought or at_end):
         return None
     cache_read = min(count(raw.get("cachedContentTokenCount")), prompt)
-    audio_cached = _audio(raw, "cacheTokensDetails")
-    audio_input = min(max(_audio(raw, "promptTokensDetails") - audio_cached, 0), prompt - cache_read)
-    audio_output = min(_audio(raw, "candidatesTokensDetails"), output - thought)
+    audio_input = min(_uncached(raw, "AUDIO"), prompt - cache_read)
+    image_input = min(_uncached(raw, "IMAGE"), prompt - cache_read - audio_input)
+    audio_output = min(_counted(raw, "candidatesTokensDetails", "AUDIO"), said)
+    image_output = min(_counted(raw, "candidatesTokensDetails", "IMAGE"), said - audio_output)
     return Usage(
-        input=prompt - cache_read - audio_input,
-        output=output - audio_output,
+        input=prompt - cache_read - audio_input - image_input,
+        output=said + thought - audio_output - image_output,
         cache_read=cache_read,
         audio_input=audio_input,
         audio_output=audio_output,
+        image_input=image_input,
+        image_output=image_output,
         reasoning=thought,
+        tier=tier_of(raw.get("serviceTier"), raw.get("trafficType")),
         raw=raw,
     )
 
 
-def _audio(raw: Mapping[str, Any], where: str) -> int:
-    return sum(count(entry.get("tokenCount")) for entry in objects(raw.get(where)) if entry.get("modality") == "AUDIO")
+def _uncached(raw: Mapping[str, Any], modality: str) -> int:
+    """Prompt tokens of a modality that were not read from a cache; the tools' included."""
+    given = _counted(raw, "promptTokensDetails", modality) + _counted(raw, "toolUsePromptTokensDetails", modality)
+    return max(given - _counted(raw, "cacheTokensDetails", modality), 0)
+
+
+def _counted(raw: Mapping[str, Any], where: str, modality: str) -> int:
+    return sum(count(each.get("tokenCount")) for each in objects(raw.get(where)) if each.get("modality") == modality)
 
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -317,6 +345,7 @@ class _Stream:
         self.thoughts: list[str] = []
         self._response_id: str | None = None
         self._calls = 0
+        self._counted = False
 
     def events(self, chunk: Mapping[str, Any]) -> Iterator[StreamEvent]:
         if chunk.get("error"):
@@ -328,11 +357,12 @@ class _Stream:
         candidate = next(iter(objects(chunk.get("candidates"))), {})
         for part in objects(an_object(candidate.get("content")).get("parts")):
             yield from self._part(part)
-        usage = usage_of(an_object(chunk.get("usageMetadata")))
-        if usage is not None:
+        reason = string(candidate.get("finishReason"))
+        usage = usage_of(an_object(chunk.get("usageMetadata")), at_end=bool(reason))
+        if usage is not None and (usage.total or not self._counted):
+            self._counted = True
             yield UsageReport(usage)
         _refuse_blocked(chunk)
-        reason = string(candidate.get("finishReason"))
         if reason:
             yield from self._thought(None)
             yield self._finished(reason)

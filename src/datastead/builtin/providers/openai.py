@@ -16,6 +16,7 @@ class OpenAI(OpenAIWire):
 
     name = "openai"
     default_api = "responses"
+    is_openai = True
 
     def api(self, model: "ModelDefinition", call: Call) -> Api:
         """Responses has no stop sequences: a call with them goes to Chat Completions where the model allows both."""
