@@ -73,6 +73,29 @@ def invalid(reason: str) -> InvalidPayload:
     return InvalidPayload(reason, reason=reason)
 
 
+def object_of(body: Any) -> dict[str, Any]:
+    """The body, if it is an object."""
+    if not isinstance(body, dict):
+        raise invalid("The body has to be an object.")
+    return body
+
+
+def objects_of(value: list[Any]) -> list[dict[str, Any]]:
+    """The list, if it is one of objects."""
+    if not all(isinstance(entry, dict) for entry in value):
+        raise invalid("Each entry of the list has to be an object.")
+    return value
+
+
+def keys_of(value: Any) -> list[Any]:
+    """The value, if it is a list of keys."""
+    if not isinstance(value, list) or not all(
+        isinstance(key, str | int) and not isinstance(key, bool) for key in value
+    ):
+        raise invalid("`keys` has to be a list of texts or whole numbers.")
+    return value
+
+
 def _too_large(max_size: int) -> InvalidPayload:
     return invalid(f"The body is larger than {max_size} bytes (`MAX_PAYLOAD_SIZE`).")
 

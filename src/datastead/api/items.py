@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from datastead.api.answers import NoContent, data, error_answer
-from datastead.api.body import invalid, read_json
+from datastead.api.body import invalid, keys_of, object_of, objects_of, read_json
 from datastead.api.request import context_of, parameters_of
 from datastead.context import Context
 from datastead.data.items import Items
@@ -96,14 +96,14 @@ async def search_items(call: Call) -> Response:
     if not isinstance(body, dict):
         raise invalid("The body has to be an object with `query` or `keys`.")
     if "keys" in body:
-        return data(await call.items.read_many(_keys(body["keys"]), call.query_of(body)))
+        return data(await call.items.read_many(keys_of(body["keys"]), call.query_of(body)))
     return await _list(call.items, call.query_of(body))
 
 
 async def create_items(call: Call) -> Response:
     body = await call.body()
     if isinstance(body, list):
-        keys = await call.items.create_many(_objects(body))
+        keys = await call.items.create_many(objects_of(body))
         return await _read_back(call.items.read_many(keys, call.query))
     if not isinstance(body, dict):
         raise invalid("The body has to be an object, or a list of objects.")
@@ -114,7 +114,7 @@ async def create_items(call: Call) -> Response:
 async def update_items(call: Call) -> Response:
     body = await call.body()
     if await call.is_singleton():
-        await call.items.write_singleton(_object(body))
+        await call.items.write_singleton(object_of(body))
         return await _read_back(call.items.read_singleton(call.query))
     keys = await _update_many(call, body)
     return await _read_back(call.items.read_many(keys, call.query))
@@ -123,9 +123,9 @@ async def update_items(call: Call) -> Response:
 async def delete_items(call: Call) -> Response:
     body = await call.body()
     if isinstance(body, list):
-        await call.items.delete_many(_keys(body))
+        await call.items.delete_many(keys_of(body))
     elif isinstance(body, dict) and "keys" in body:
-        await call.items.delete_many(_keys(body["keys"]))
+        await call.items.delete_many(keys_of(body["keys"]))
     elif isinstance(body, dict) and "query" in body:
         await call.items.delete_by_query(call.query_of(body))
     else:
@@ -138,7 +138,7 @@ async def read_item(call: Call) -> Response:
 
 
 async def update_item(call: Call) -> Response:
-    key = await call.items.update(call.key, _object(await call.body()))
+    key = await call.items.update(call.key, object_of(await call.body()))
     return NoContent() if key is None else await _read_back(call.items.read_one(key, call.query))
 
 
@@ -168,11 +168,11 @@ async def _list(items: Items, query: Query) -> Response:
 
 async def _update_many(call: Call, body: Any) -> list[Any]:
     if isinstance(body, list):
-        return await call.items.update_batch(_objects(body))
+        return await call.items.update_batch(objects_of(body))
     if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
         raise invalid("The body has to be a list of objects with keys, or an object with `data` and `keys` or `query`.")
     if "keys" in body:
-        return await call.items.update_many(_keys(body["keys"]), body["data"])
+        return await call.items.update_many(keys_of(body["keys"]), body["data"])
     if "query" in body:
         return await call.items.update_by_query(call.query_of(body), body["data"])
     raise invalid("`keys` or `query` has to say which items to update.")
@@ -184,23 +184,3 @@ async def _read_back(reading: Awaitable[Any]) -> Response:
         return data(await reading)
     except Forbidden:
         return NoContent()
-
-
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise invalid("The body has to be an object.")
-    return body
-
-
-def _keys(value: Any) -> list[Any]:
-    if not isinstance(value, list) or not all(
-        isinstance(key, str | int) and not isinstance(key, bool) for key in value
-    ):
-        raise invalid("`keys` has to be a list of texts or whole numbers.")
-    return value
-
-
-def _objects(value: list[Any]) -> list[dict[str, Any]]:
-    if not all(isinstance(entry, dict) for entry in value):
-        raise invalid("Each entry of the list has to be an object.")
-    return value

@@ -2,11 +2,11 @@
 
 from fastapi import FastAPI
 
-from datastead.api import auth, collections, fields, flows, items, operations, relations, server, settings, users
+from datastead.api import auth, collections, fields, flows, items, operations, relations, roles, server, settings, users
 from datastead.api.errors import Edge, install_error_handlers
 from datastead.api.openapi import install_reference
 
-TYPED = (server, auth, users, settings, collections, fields, relations, flows, operations)
+TYPED = (server, auth, users, roles, settings, collections, fields, relations, flows, operations)
 
 
 def install_routes(app: FastAPI) -> None:

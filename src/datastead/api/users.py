@@ -1,19 +1,31 @@
-"""`/users/me`: who is signed in."""
+"""`/users`: who may come in; and `/users/me`, who is signed in."""
 
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
-from datastead.api.answers import data
-from datastead.api.request import RequestContext, RequestQuery
-from datastead.context import SYSTEM
+from datastead.api.answers import NoContent, data
+from datastead.api.body import invalid, keys_of, objects_of, read_json
+from datastead.api.openapi import OBJECT, json_body
+from datastead.api.request import Body, RequestContext, RequestQuery
+from datastead.auth.accounts import COLLECTION, Accounts
+from datastead.context import SYSTEM, Context
 from datastead.data.items import Items
+from datastead.data.query import Query
 from datastead.errors import InvalidCredentials
 
 router = APIRouter(prefix="/users", tags=["Users"])
 
-CONCEALED = ("password", "token", "tfa_secret")
+_SEVERAL = {"oneOf": [OBJECT, {"type": "array", "items": OBJECT}]}
+
+
+@router.get("")
+async def read_users(ctx: RequestContext, query: RequestQuery) -> Response:
+    """All users."""
+    items = Items(ctx, COLLECTION)
+    return data(await items.read(query), await items.meta(query) if query.meta else None)
 
 
 @router.get("/me")
@@ -23,10 +35,81 @@ async def read_me(ctx: RequestContext, query: RequestQuery) -> Response:
         raise InvalidCredentials
     if not ctx.actor.is_admin:
         return data({"id": ctx.actor.user})
-    user = await Items(ctx.acting_as(SYSTEM), "directus_users").read_one(ctx.actor.user, query)
-    return data(_concealed(user))
+    return data(await Items(ctx.acting_as(SYSTEM), COLLECTION).read_one(ctx.actor.user, query))
 
 
-def _concealed(user: dict[str, Any]) -> dict[str, Any]:
-    hidden = {name: "**********" for name in CONCEALED if user.get(name) is not None}
-    return {**user, **hidden}
+@router.patch("/me", openapi_extra=json_body(OBJECT))
+async def update_me(ctx: RequestContext, body: Body, query: RequestQuery) -> Response:
+    """Changes the signed-in user: all of it for an administrator, else name, language, look and password."""
+    if ctx.actor.user is None:
+        raise InvalidCredentials
+    await Accounts(ctx).update_self(body)
+    return await read_me(ctx, query)
+
+
+@router.get("/{user}")
+async def read_user(ctx: RequestContext, user: str, query: RequestQuery) -> Response:
+    """One user; password and token are shown as `**********`."""
+    return data(await Items(ctx, COLLECTION).read_one(user, query))
+
+
+@router.post("", openapi_extra=json_body(_SEVERAL))
+async def create_users(ctx: RequestContext, request: Request, query: RequestQuery) -> Response:
+    """Adds a user, or a list of them."""
+    body = await _body(ctx, request)
+    if isinstance(body, list):
+        keys = await Accounts(ctx).create(objects_of(body))
+        return data(await Items(ctx, COLLECTION).read_many(keys, query))
+    if not isinstance(body, dict):
+        raise invalid("The body has to be an object, or a list of objects.")
+    (key,) = await Accounts(ctx).create([body])
+    return data(await Items(ctx, COLLECTION).read_one(key, query))
+
+
+@router.patch("", openapi_extra=json_body(_SEVERAL))
+async def update_users(ctx: RequestContext, request: Request, query: RequestQuery) -> Response:
+    """Changes users: a list with an `id` each, or `data` for those of `keys` or `query`."""
+    body = await _body(ctx, request)
+    accounts = Accounts(ctx)
+    if isinstance(body, list):
+        keys = await accounts.update_batch(objects_of(body))
+    elif isinstance(body, dict) and isinstance(body.get("data"), dict):
+        keys = await accounts.update(await _named(ctx, body), body["data"])
+    else:
+        raise invalid("The body has to be a list of objects with `id`, or an object with `data` and `keys` or `query`.")
+    return data(await Items(ctx, COLLECTION).read_many(keys, query))
+
+
+@router.patch("/{user}", openapi_extra=json_body(OBJECT))
+async def update_user(ctx: RequestContext, user: str, body: Body, query: RequestQuery) -> Response:
+    """Changes a user: within a second everywhere, also for those whose token or status it takes away."""
+    await Accounts(ctx).update([user], body)
+    return data(await Items(ctx, COLLECTION).read_one(user, query))
+
+
+@router.delete("", openapi_extra=json_body(_SEVERAL))
+async def delete_users(ctx: RequestContext, request: Request) -> Response:
+    """Removes users: a list of ids, or those of `keys` or `query`."""
+    body = await _body(ctx, request)
+    await Accounts(ctx).delete(keys_of(body) if isinstance(body, list) else await _named(ctx, body))
+    return NoContent()
+
+
+@router.delete("/{user}")
+async def delete_user(ctx: RequestContext, user: str) -> Response:
+    """Removes a user. The last administrator cannot be removed."""
+    await Accounts(ctx).delete([user])
+    return NoContent()
+
+
+async def _body(ctx: Context, request: Request) -> Any:
+    return await read_json(request, max_size=ctx.services.settings.max_payload_size)
+
+
+async def _named(ctx: Context, body: Any) -> list[Any]:
+    """The users that a body means by `keys` or `query`."""
+    if isinstance(body, dict) and "keys" in body:
+        return keys_of(body["keys"])
+    if not isinstance(body, dict) or not isinstance(body.get("query"), dict):
+        raise invalid("`keys` (a list) or `query` (an object) has to say which users.")
+    return await Accounts(ctx).keys(Query.parse(body["query"], ctx.services.settings))

@@ -97,6 +97,29 @@ def _policies(transaction: "Transaction", user: str, roles: Sequence[str]) -> tu
     )
 
 
+def has_active_admin(transaction: "Transaction") -> bool:
+    """Whether anybody is left who may do everything."""
+    users, access, policies = system.users, system.access, system.policies
+    granted = transaction.execute(
+        sa.select(access.c.user, access.c.role)
+        .join(policies, access.c.policy == policies.c.id)
+        .where(policies.c.admin_access == sa.true())
+    ).all()
+    roles = _with_descendants(transaction, {row.role for row in granted if row.role is not None})
+    is_admin = sa.or_(users.c.id.in_([row.user for row in granted if row.user]), users.c.role.in_(roles))
+    found = transaction.execute(sa.select(users.c.id).where(users.c.status == "active", is_admin).limit(1))
+    return found.first() is not None
+
+
+def _with_descendants(transaction: "Transaction", roles: set[str]) -> set[str]:
+    rows = transaction.execute(sa.select(system.roles.c.id, system.roles.c.parent)).all()
+    found, size = set(roles), -1
+    while len(found) != size:
+        size = len(found)
+        found |= {row.id for row in rows if row.parent in found}
+    return found
+
+
 def _networks(ip_access: Any) -> tuple[str, ...]:
     return tuple(part.strip() for part in str(ip_access or "").split(",") if part.strip())
 

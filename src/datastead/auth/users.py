@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from datastead.auth.login import EMAIL
 from datastead.auth.passwords import hash_password
 from datastead.data import system
 from datastead.errors import InvalidPayload, RecordNotUnique
@@ -46,16 +47,58 @@ async def ensure_admin(database: "Database", settings: "Settings") -> NewUser | 
     return new
 
 
-async def create_user(database: "Database", email: str, *, password: str | None = None, admin: bool = False) -> NewUser:
-    """A new user, with a made-up password where none is given. admin: with a role that has admin access."""
+async def create_user(
+    database: "Database", email: str, *, password: str | None = None, admin: bool = False, role: str | None = None
+) -> NewUser:
+    """A new user, with a made-up password where none is given.
+
+    admin: with a role that has admin access. role: the name or id of another one, in its place.
+    """
+    if not EMAIL.fullmatch(email):
+        raise InvalidPayload(f"`{email}` is not an email address.", field="email")
     made_up = None if password else secrets.token_urlsafe(12)
     hashed = await hash_password(password or made_up or "")
     async with database.transaction() as connection:
         if await _user(connection, email) is not None:
             raise RecordNotUnique(f"There is a user `{email}` already.", collection="directus_users", field="email")
-        role = (await _admin_role(connection) or await _insert_admin_role(connection)) if admin else None
-        user = await _insert_user(connection, email, hashed, role)
+        found = await _role(connection, role) if role else None
+        if admin:
+            found = await _admin_role(connection) or await _insert_admin_role(connection)
+        user = await _insert_user(connection, email, hashed, found)
     return NewUser(user, email, made_up)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedUser:
+    """A user, as a list shows it. role: its name. has_token: whether there is a static token."""
+
+    id: str
+    email: str | None
+    name: str
+    role: str | None
+    status: str
+    has_token: bool
+
+
+async def list_users(database: "Database") -> list[ListedUser]:
+    """All users, by their emails."""
+    users, roles = system.users, system.roles
+    statement = (
+        sa.select(
+            users.c.id, users.c.email, users.c.first_name, users.c.last_name, users.c.status,
+            users.c.token.is_not(None).label("has_token"), roles.c.name.label("role"),
+        )
+        .outerjoin(roles, users.c.role == roles.c.id)
+        .order_by(users.c.email, users.c.id)
+    )  # fmt: skip
+    rows = await database.read(lambda transaction: transaction.execute(statement).all())
+    return [
+        ListedUser(
+            row.id, row.email, " ".join(filter(None, (row.first_name, row.last_name))), row.role, row.status,
+            bool(row.has_token),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 async def new_token(database: "Database", email: str) -> str:
@@ -97,6 +140,18 @@ async def _user(connection: "Connection", email: str) -> str | None:
     users = system.users
     rows = await connection.execute(sa.select(users.c.id).where(sa.func.lower(users.c.email) == email.lower()))
     return rows[0].id if rows else None
+
+
+async def _role(connection: "Connection", named: str) -> str:
+    roles = system.roles
+    found = [
+        row for row in await connection.execute(sa.select(roles.c.id, roles.c.name)) if named in {row.id, row.name}
+    ]
+    if len(found) != 1:
+        how_many = "several roles" if found else "no role"
+        raise InvalidPayload(f"There {'are' if found else 'is'} {how_many} `{named}`.", field="role")
+    role: str = found[0].id
+    return role
 
 
 async def _any_user(connection: "Connection") -> bool:

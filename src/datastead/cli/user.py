@@ -1,10 +1,14 @@
 """`datastead user`: users and tokens, for those who sit at the machine."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, TypeVar
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from datastead.auth import users
 from datastead.data.engine import Database
@@ -21,14 +25,33 @@ def create(
     email: str,
     password: Annotated[str | None, typer.Option(help="Made up, and shown, when not given.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="With the right to do everything.")] = False,
+    role: Annotated[str | None, typer.Option(help="The name or id of a role.")] = None,
 ) -> None:
     """Add a user."""
+    if admin and role:
+        raise typer.BadParameter("Either `--admin` or `--role`.")
     user = asyncio.run(
-        _with_database(lambda database: users.create_user(database, email, password=password, admin=admin))
+        _with_database(lambda database: users.create_user(database, email, password=password, admin=admin, role=role))
     )
     print(f"The user {user.email} has the id {user.id}.")
     if user.password is not None:
         print(f"The password is {user.password}")
+
+
+@app.command("list")
+def list_all(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the users."""
+    found = asyncio.run(_with_database(users.list_users))
+    if as_json:
+        print(json.dumps([asdict(user) for user in found], indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("email", "name", "role", "status", "token", "id"):
+        table.add_column(name, overflow="fold")
+    for user in found:
+        token = "yes" if user.has_token else ""
+        table.add_row(user.email or "", user.name, user.role or "", user.status, token, user.id)
+    Console().print(table)
 
 
 @app.command()

@@ -1,0 +1,161 @@
+"""`Accounts`: users as the API manages them: checked, and with sessions that end; an administrator always stays."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from datastead.auth.identity import has_active_admin
+from datastead.auth.login import EMAIL
+from datastead.context import Context
+from datastead.data import system
+from datastead.data.items import Items
+from datastead.data.permissions import require_admin
+from datastead.data.query import Query
+from datastead.errors import Forbidden, InvalidForeignKey, InvalidPayload, RecordNotUnique, UnprocessableContent
+
+COLLECTION = system.users.name
+STATUSES = ("draft", "invited", "unverified", "active", "suspended", "archived")
+ENDS_SESSIONS = {"password", "status", "email"}
+MAY_DEMOTE = {"status", "role"}
+OWN_FIELDS = frozenset(system.users.c.keys()) & {
+    "first_name", "last_name", "location", "title", "description", "tags", "avatar", "language", "password",
+    "email_notifications", "appearance", "theme_dark", "theme_light", "theme_light_overrides", "theme_dark_overrides",
+    "text_direction",
+}  # fmt: skip
+"""What those who are signed in may change of themselves."""
+
+Payload = Mapping[str, Any]
+Keys = Sequence[Any]
+
+
+class Accounts:
+    """The users, for one actor. Each change is whole or not at all."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    async def create(self, new: Sequence[Payload]) -> list[str]:
+        """Creates users; their ids. Raises `InvalidPayload`, `RecordNotUnique` and `InvalidForeignKey`."""
+        async with self._changing() as ctx:
+            for payload in new:
+                await _check(ctx, payload)
+            return await Items(ctx, COLLECTION).create_many([_tidied(payload) for payload in new])
+
+    async def update(self, keys: Keys, payload: Payload) -> list[str]:
+        """Changes users alike; the ids of those that exist. Raises `UnprocessableContent` for the last admin's end."""
+        return await self.update_each([(key, payload) for key in keys])
+
+    async def update_batch(self, changes: Sequence[Payload]) -> list[str]:
+        """Changes users, each as its own payload says, which holds its `id`."""
+        if any(payload.get("id") is None for payload in changes):
+            raise _invalid("id", "is needed for each user")
+        each = [
+            (payload["id"], {name: value for name, value in payload.items() if name != "id"}) for payload in changes
+        ]
+        return await self.update_each(each)
+
+    async def update_each(self, changes: Sequence[tuple[Any, Payload]]) -> list[str]:
+        """Changes users, each in its own way."""
+        async with self._changing(demotes=any(MAY_DEMOTE & payload.keys() for _, payload in changes)) as ctx:
+            changed: list[str] = []
+            for key, payload in changes:
+                await _check(ctx, payload, key)
+                found = await Items(ctx, COLLECTION).update_many([key], _tidied(payload))
+                if ENDS_SESSIONS & payload.keys():
+                    await _forget(ctx, found, system.sessions)
+                changed += found
+        return changed
+
+    async def update_self(self, payload: Payload) -> None:
+        """Changes the one who is signed in: all that an administrator may, or what is one's own."""
+        actor = self._ctx.actor
+        if actor.user is None:
+            raise Forbidden
+        if actor.is_admin:
+            await self.update([actor.user], payload)
+            return
+        if not actor.has_app_access or not payload.keys() <= OWN_FIELDS:
+            raise Forbidden
+        await Accounts(self._ctx.acting_as(replace(actor, is_admin=True))).update([actor.user], payload)
+
+    async def delete(self, keys: Keys) -> None:
+        """Deletes users, with their sessions. Raises `UnprocessableContent` for the last admin."""
+        async with self._changing(demotes=True) as ctx:
+            deleted = await Items(ctx, COLLECTION).delete_many(keys)
+            await _forget(ctx, deleted, system.sessions, system.access)
+
+    async def keys(self, query: Query) -> list[str]:
+        """The ids of the users that the query asks for; without a `limit` of all of them."""
+        return await Items(self._ctx, COLLECTION).keys(replace(query, limit=-1) if query.limit is None else query)
+
+    @asynccontextmanager
+    async def _changing(self, *, demotes: bool = False) -> AsyncIterator[Context]:
+        """The transaction of a change. demotes: whether an admin may be gone after it; then the last one stays."""
+        require_admin(self._ctx.actor)
+        async with self._ctx.transaction() as ctx:
+            assert ctx.connection is not None
+            if demotes and ctx.connection.dialect == "postgresql":  # SQLite has one writer anyway
+                await ctx.connection.execute(sa.text("LOCK TABLE directus_users IN SHARE ROW EXCLUSIVE MODE"))
+            yield ctx
+            if demotes and not await ctx.connection.run(has_active_admin):
+                reason = "Cannot remove the last admin user from the system"
+                raise UnprocessableContent(f"{reason}: give another user that role first.", reason=reason)
+
+
+def _tidied(payload: Payload) -> dict[str, Any]:
+    """An empty token is none."""
+    return {name: None if name == "token" and value == "" else value for name, value in payload.items()}
+
+
+async def _check(ctx: Context, payload: Payload, key: Any = None) -> None:
+    """What the columns do not say. key: of the user that is changed."""
+    email, status, role = (payload.get(name) for name in ("email", "status", "role"))
+    if email is not None and not (isinstance(email, str) and EMAIL.fullmatch(email)):
+        raise _invalid("email", "has to be an email address")
+    if "status" in payload and status not in STATUSES:
+        raise _invalid("status", f"has to be one of {', '.join(f'`{known}`' for known in STATUSES)}")
+    if payload.get("tfa_secret") is not None:
+        raise _invalid("tfa_secret", "cannot be set")
+    if "password" in payload and not isinstance(payload["password"], str | None):
+        raise _invalid("password", "has to be text")
+    if isinstance(email, str):
+        await _check_email(ctx, email, key)
+    if role is not None:
+        await _check_role(ctx, role)
+
+
+async def _check_email(ctx: Context, email: str, key: Any) -> None:
+    """The letters' case makes no other address."""
+    users = system.users
+    statement = sa.select(users.c.id).where(sa.func.lower(users.c.email) == email.lower())
+    assert ctx.connection is not None
+    if any(row.id != key for row in await ctx.connection.execute(statement)):
+        raise RecordNotUnique(
+            f"There is a user `{email}` already.", collection=COLLECTION, field="email", value=email, primaryKey=False
+        )
+
+
+async def _check_role(ctx: Context, role: Any) -> None:
+    try:
+        await Items(ctx, system.roles.name).read_one(role, Query(fields=("id",)))
+    except Forbidden:
+        shown = str(role)[:100]
+        raise InvalidForeignKey(
+            f"There is no role `{shown}`.", collection=COLLECTION, field="role", value=shown
+        ) from None
+
+
+async def _forget(ctx: Context, users: Keys, *tables: sa.Table) -> None:
+    """Deletes the rows of the tables that belong to the users."""
+    assert ctx.connection is not None
+    for table in tables:
+        if users:
+            await ctx.connection.execute(sa.delete(table).where(table.c.user.in_(list(users))))
+
+
+def _invalid(field: str, why: str) -> InvalidPayload:
+    reason = f"`{field}` {why}"
+    return InvalidPayload(f"{reason}.", reason=reason, collection=COLLECTION, field=field)

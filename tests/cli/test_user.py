@@ -1,0 +1,36 @@
+"""`datastead user`, as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def datastead(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{folder / 'data.db'}"}
+    command = [sys.executable, "-m", "datastead", "user", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_users_are_added_given_tokens_and_listed_without_them(tmp_path: Path) -> None:
+    assert "The password is " in datastead(tmp_path, "create", "ada@example.com", "--admin").stdout
+    token = datastead(tmp_path, "token", "ada@example.com").stdout.strip()
+    assert datastead(
+        tmp_path, "create", "zoe@example.com", "--password", "a-long-one", "--role", "Administrator"
+    ).stdout
+    listed = datastead(tmp_path, "list", "--json").stdout
+    assert [(user["email"], user["role"], user["status"], user["has_token"]) for user in json.loads(listed)] == [
+        ("ada@example.com", "Administrator", "active", True),
+        ("zoe@example.com", "Administrator", "active", False),
+    ]
+    assert token not in listed
+
+
+def test_a_wrong_email_role_or_a_taken_email_is_a_line_without_a_trace(tmp_path: Path) -> None:
+    datastead(tmp_path, "create", "ada@example.com")
+    for arguments in (("ada@example.com",), ("nobody",), ("b@example.com", "--role", "Nobodies")):
+        refused = datastead(tmp_path, "create", *arguments)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert len(refused.stderr.splitlines()) == 1
+        assert "Traceback" not in refused.stderr
