@@ -9,6 +9,7 @@ import random
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -31,6 +32,9 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 CONNECT_TIMEOUT_S = 15.0
 END_TIMEOUT_S = 1.0
+LARGE_BODY_BYTES = 1 << 20
+"""From here on a body is sent in pieces, so that it does not hold up the event loop."""
+
 RENEW_EVERY_S = 10.0
 KEEP_ALIVE_S = 4.0
 """Less than the 5 s of uvicorn, which many local servers run on: a POST on a connection that is just being closed can
@@ -218,7 +222,7 @@ class Caller:
             raise ProviderTimeout("The time for the call was over before it was sent.")
         response = await self._session.post(
             request.wire.url,
-            data=request.body,
+            data=request.body if len(request.body) < LARGE_BODY_BYTES else BytesIO(request.body),
             headers=request.wire.headers,
             allow_redirects=False,  # a redirect would carry the key elsewhere
             timeout=aiohttp.ClientTimeout(total=left_s, sock_connect=CONNECT_TIMEOUT_S),

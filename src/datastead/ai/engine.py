@@ -115,6 +115,10 @@ class AI:
         endpoints = Endpoints(settings, problems)
         self._endpoints, self._targets = endpoints, Targets(endpoints, self._registry)
 
+    def wire_of(self, model: str, provider: str | None = None) -> str:
+        """The name of the wire format that a model is reached through. Raises an `AIError` where there is no such."""
+        return self._targets.find(model, provider).source.wire
+
     async def release(self, key: str, connection: "Connection | None" = None) -> None:
         """Lets go of the answer that is kept for a key: whoever asked for it has saved it, in the same transaction."""
         await (await self._opened()).release(key, connection)

@@ -262,10 +262,10 @@ def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = (given[name],) if isinstance(given[name], str) else tuple(given[name])
-    if not all(isinstance(each, str) for each in value):
+    value = [given[name]] if isinstance(given[name], str) else given[name]
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
         raise _invalid(name, value, "text, or a list of texts")
-    return value
+    return tuple(value)
 
 
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {

@@ -2,7 +2,20 @@
 
 from fastapi import FastAPI
 
-from datastead.api import auth, collections, fields, flows, items, operations, relations, roles, server, settings, users
+from datastead.api import (
+    auth,
+    collections,
+    fields,
+    flows,
+    gateway,
+    items,
+    operations,
+    relations,
+    roles,
+    server,
+    settings,
+    users,
+)
 from datastead.api.errors import Edge, install_error_handlers
 from datastead.api.openapi import install_reference
 
@@ -11,7 +24,7 @@ TYPED = (server, auth, users, roles, settings, collections, fields, relations, f
 
 def install_routes(app: FastAPI) -> None:
     """Everything that is served over HTTP."""
-    app.router.routes.extend(items.routes)
+    app.router.routes.extend([*items.routes, *gateway.routes])
     for resource in TYPED:
         app.include_router(resource.router)
     install_reference(app)

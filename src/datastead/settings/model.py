@@ -142,6 +142,10 @@ class Settings(BaseModel):
         " `json:[{provider, model, input, output, cache_read, …, valid_from}]`.",
     )
     ai_timeout_s: float = Field(600, gt=0, description="The longest that a model call may take, in seconds.")
+    ai_max_payload_size: Size = Field(
+        32 << 20,
+        description="The largest request body of a model call over HTTP, with its attachments, such as `32mb`.",
+    )
     ai_max_tokens_default: int = Field(4096, gt=0, description="Output cap under a hard budget, without `maxTokens`.")
     ai_in_doubt: Literal["retry", "reject"] = Field(
         "retry", description="What a flow does with a model call that was under way when its process died."
