@@ -3,11 +3,13 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
+from datastead.ai.alarms import announce
 from datastead.ai.configuration import Configuration
 from datastead.ai.engine import AI
 from datastead.api.routes import install_routes
@@ -95,6 +97,7 @@ async def open_services(
         services = Services(
             settings, registry, database, schemas, bus, ai, flows, clock, hash_password, configuration=configuration
         )
+        ai.on_budget_warning(partial(announce, services))
         await ai.start()
         stack.push_async_callback(ai.close)
         await configuration.start()

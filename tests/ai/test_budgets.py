@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from datastead import Actor, Context, Settings
-from datastead.ai.budgets import window_end, window_start
+from datastead.ai.attempts import new_id
+from datastead.ai.ledger import Ledger, Settlement
+from datastead.ai.results import GenerationResult
+from datastead.ai.windows import window_end, window_start
 from datastead.data import system
-from datastead.errors import AIError, BudgetExceeded, UnpricedModel
+from datastead.errors import AIError, BudgetExceeded, RateLimitExceeded, UnpricedModel
+from datastead.messages import Usage
 from datastead.testing.simulator import Simulator
 from tests.ai.conftest import WIRES, House, opened
 
@@ -20,10 +24,10 @@ OTHER = "00000000-0000-4000-8000-000000000002"
 CENT = 10_000_000  # nano-USD
 
 
-async def ask(house: House, user: str | None = None, **options: Any) -> None:
+async def ask(house: House, user: str | None = None, token: str | None = None, **options: Any) -> GenerationResult:
     services: Any = None
-    context = Context(services, Actor(user=user)) if user else None
-    await house.ai.generate("Hello", **{"model": "gpt-4.1", "max_tokens": 100, "context": context, **options})
+    context = Context(services, Actor(user=user, token=token)) if user or token else None
+    return await house.ai.generate("Hello", **{"model": "gpt-4.1", "max_tokens": 100, "context": context, **options})
 
 
 @pytest.mark.parametrize("houses", [1, 2])
@@ -40,7 +44,7 @@ async def test_fifty_calls_at_once_never_pass_a_small_cap(
         for _ in range(5):
             await asyncio.gather(ask(first), return_exceptions=True)
         settled = [row for row in await first.rows() if row["state"] == "settled"]
-    assert all(outcome is None or isinstance(outcome, BudgetExceeded) for outcome in outcomes)
+    assert all(isinstance(outcome, GenerationResult | BudgetExceeded) for outcome in outcomes)
     assert {row["state"] for row in rows} == {"settled"}
     assert 0 < sum(row["cost_nano_usd"] for row in settled) <= cap
     assert len(settled) >= 4  # what a hold kept free while it lasted can be used afterwards
@@ -90,6 +94,8 @@ async def test_a_refusal_says_which_budget_how_much_is_left_and_until_when(
         ("model", "gpt-4.1", {}, {"model": "gpt-5"}),
         ("provider", "openai", {}, {"model": "claude-haiku-4-5"}),
         ("purpose", "test", {"purpose": "test"}, {"purpose": "other"}),
+        ("token", "t-1", {"token": "t-1"}, {"token": "t-2"}),
+        ("token", None, {"token": "t-1"}, {}),
     ],
 )
 async def test_a_budget_is_about_its_scope_and_nothing_else(
@@ -162,12 +168,17 @@ async def test_under_a_hard_budget_a_call_without_a_cap_is_sent_with_one(
 
 async def test_a_soft_budget_stops_nothing(any_house: House) -> None:
     await any_house.budget(limit_nano_usd=0, hard=False)
-    await ask(any_house)
+    await any_house.budget(limit_tokens=10**9, hard=False)
+    result = await ask(any_house)
+    (warning,) = result.warnings
+    assert (warning["code"], warning["limit"], warning["unit"]) == ("BUDGET_EXCEEDED", 0.0, "usd")
+    assert result.to_dict()["warnings"] == [warning]
 
 
 @pytest.mark.parametrize(
     ("window", "start", "end"),
     [
+        ("minute", "2026-11-25T13:14", "2026-11-25T13:15"),
         ("hour", "2026-11-25T13:00", "2026-11-25T14:00"),
         ("day", "2026-11-25T00:00", "2026-11-26T00:00"),
         ("week", "2026-11-23T00:00", "2026-11-30T00:00"),
@@ -191,3 +202,86 @@ async def test_a_budget_made_meanwhile_counts_what_was_spent_before(any_house: H
     spent = sa.select(sa.func.sum(system.ai_calls.c.cost_nano_usd))
     total = await any_house.database.read(lambda transaction: transaction.execute(spent).scalar_one())
     assert caught.value.details["left"] == (1_000_000 - int(total)) / 1e9
+
+
+async def test_nested_budgets_hold_together_or_not_at_all(any_house: House) -> None:
+    await any_house.budget(limit_nano_usd=10**12)
+    await any_house.budget(scope="user", scope_id=USER, limit_tokens=10)
+    await any_house.budget(scope="provider", scope_id="openai", window="day", limit_nano_usd=10**12)
+    with pytest.raises(BudgetExceeded) as caught:
+        await ask(any_house, USER)
+    assert (caught.value.details["scope"], await any_house.rows()) == ("user", [])
+    await ask(any_house, OTHER)
+
+
+async def test_a_rate_limit_of_requests_says_when_to_come_again(
+    database_url: str, settings: Callable[..., Settings]
+) -> None:
+    now = [datetime(2026, 11, 26, 12, 0, 30, 500_000, tzinfo=UTC)]
+    async with opened(database_url, settings(), clock=lambda: now[0]) as house:
+        await house.budget(window="minute", rolling=True, limit_requests=2)
+        await ask(house)
+        now[0] += timedelta(seconds=20)
+        await ask(house, max_tokens=None)
+        with pytest.raises(RateLimitExceeded) as caught:
+            await ask(house)
+        assert (caught.value.status, caught.value.retry_after_s) == (429, 40.5)
+        now[0] += timedelta(seconds=40.4)
+        with pytest.raises(RateLimitExceeded):
+            await ask(house)
+        now[0] += timedelta(seconds=0.1)
+        await ask(house)
+
+
+async def test_a_limit_of_requests_alone_does_not_cap_an_answer(any_house: House, simulator: Simulator) -> None:
+    await any_house.budget(window="minute", rolling=True, limit_requests=100)
+    await ask(any_house, max_tokens=None)
+    assert "max_output_tokens" not in simulator.requests[0]["json"]
+
+
+async def test_a_rate_limit_of_tokens_is_shared_by_processes(
+    database_url: str, settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    simulator.default({"usage": {"input": 100, "output": 100}})
+    async with opened(database_url, settings()) as first, opened(database_url, settings()) as second:
+        await first.budget(window="minute", rolling=True, limit_tokens=450)
+        await ask(first)
+        with pytest.raises(RateLimitExceeded) as caught:
+            await ask(second)
+    assert (caught.value.details["unit"], caught.value.details["left"]) == ("tokens", 250)
+
+
+async def test_a_rolling_window_lets_go_of_each_call_by_itself(
+    database_url: str, settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    simulator.default({"usage": {"input": 10, "output": 100}})
+    now = [datetime(2026, 11, 30, 23, 0, tzinfo=UTC)]
+    async with opened(database_url, settings(), clock=lambda: now[0]) as house:
+        await house.budget(window="hour", rolling=True, limit_nano_usd=2_500_000)
+        await ask(house)
+        now[0] += timedelta(minutes=30)
+        await ask(house)
+        with pytest.raises(BudgetExceeded) as caught:
+            await ask(house)
+        assert caught.value.details["resets_at"] == "2026-12-01T00:01:00+00:00"
+        now[0] += timedelta(minutes=31)
+        await ask(house)
+        with pytest.raises(BudgetExceeded):
+            await ask(house)
+
+
+async def test_an_answer_from_the_cache_counts_against_nothing(any_house: House) -> None:
+    await any_house.budget(limit_requests=1, limit_tokens=1000, limit_nano_usd=CENT)
+    now = datetime.now(UTC)
+    cached = {"id": new_id(), "state": "cached", "provider": "openai", "model": "gpt-4.1", "cost_nano_usd": 0,
+              "saved_nano_usd": CENT, "output_tokens": 10**6, "created_at": now, "settled_at": now}  # fmt: skip
+    await any_house.database.write(lambda transaction: transaction.execute(sa.insert(system.ai_calls).values(**cached)))
+    await ask(any_house)
+
+
+async def test_a_bill_that_is_closed_does_not_change(any_house: House) -> None:
+    result = await ask(any_house)
+    before = await any_house.row()
+    late = Settlement(result.call, "settled", Usage(input=10**6), "provider", 10**12, 1)
+    await Ledger(any_house.database, lambda: datetime.now(UTC)).settle(late)
+    assert await any_house.row() == before

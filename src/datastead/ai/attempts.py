@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from datastead.ai.bounds import Bounds, bounds_of, estimate_prompt, estimate_tokens
+from datastead.ai.budgets import Warnings
 from datastead.ai.endpoints import Source
 from datastead.ai.ledger import Policy, SettledState, Settlement
 from datastead.ai.models import ModelDefinition
@@ -89,7 +90,7 @@ class Attempt:
 
     sent: whether the provider may have seen the request. is_json: its answer is one JSON document, though a stream was
     asked for. at_end: nothing more comes. was_cut: it ended too early. is_closed: its settlement is being written.
-    problem: what the provider said after the events that were read last.
+    warnings: of budgets. problem: what the provider said after the events that were read last.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Attempt:
     was_cut: bool = False
     is_closed: bool = False
     problem: AIError | None = None
+    warnings: Warnings = ()
     _parser: SseParser = field(default_factory=SseParser)
     _decode: Callable[[dict[str, Any]], Iterable[StreamEvent]] | None = None
     _whole: list[bytes] = field(default_factory=list)
@@ -195,6 +197,7 @@ class Attempt:
             response_id=started.response_id if started else None,
             response_model=started.model if started else None,
             usage_source=source,
+            warnings=self.warnings,
         )
 
     def usage(self) -> tuple[Usage, str]:

@@ -1,34 +1,33 @@
-"""Budgets: who may spend how much in which window. What is spent is summed from the ledger; there is no other counter.
+"""Budgets and rate limits: who may spend how much in which window. What is spent is summed from the ledger (`sums.py`).
 
 The check and the hold are one transaction: on SQLite no other can write meanwhile, on PostgreSQL the rows of the
 budgets that apply are locked until it ends. So the sum of what is settled and what is held never passes a hard limit.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from datastead.ai.prices import usd
+from datastead.ai.sums import NOTHING, SCOPES, Amounts, Key, Sums, amounts_since
+from datastead.ai.windows import leaves_at, window_end, window_start
 from datastead.data import system
-from datastead.errors import BudgetExceeded, UnpricedModel
+from datastead.errors import AIError, BudgetExceeded, RateLimitExceeded, UnpricedModel
 
 if TYPE_CHECKING:
     from datastead.data.engine import Database, Transaction
 
-SCOPES = ("user", "role", "flow", "model", "provider", "purpose")
-"""What a budget can be about, besides `all`: columns of the ledger, too."""
+LOOK_BACK = 1000
+"""So many calls are looked at, to say when a rolling window has room again."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_calls = system.ai_calls.c
 _budgets = system.budgets.c
-_TOKEN_COLUMNS = (
-    _calls.input_tokens, _calls.output_tokens, _calls.cache_read_tokens, _calls.cache_write_tokens,
-    _calls.cache_write_1h_tokens, _calls.audio_input_tokens, _calls.audio_output_tokens, _calls.image_input_tokens,
-    _calls.image_output_tokens,
+_COLUMNS = (
+    _budgets.id, _budgets.name, _budgets.scope, _budgets.scope_id, _budgets.window, _budgets.rolling,
+    _budgets.limit_nano_usd, _budgets.limit_tokens, _budgets.limit_requests, _budgets.hard,
 )  # fmt: skip
 
 
@@ -42,72 +41,174 @@ class Need:
     capped: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """A row of `datastead_budgets`. value: what the scope is for this call (None for `all`)."""
 
+    id: str
+    name: str | None
     scope: str
     value: str | None
     window: str
+    rolling: bool
     limit_nano_usd: int | None
     limit_tokens: int | None
+    limit_requests: int | None
+    hard: bool
+
+    @property
+    def key(self) -> Key:
+        return Key(self.scope, self.value, self.window, self.rolling)
+
+    @property
+    def is_about_size(self) -> bool:
+        """Whether it limits what a call may come to, and not only how many calls there are."""
+        return self.limit_nano_usd is not None or self.limit_tokens is not None
+
+    def start(self, now: datetime) -> datetime:
+        return window_start(self.window, now, rolling=self.rolling)
+
+    @property
+    def about(self) -> str:
+        """For messages: `team (for user `…`, per day)`."""
+        whom = "for all" if self.scope == "all" else f"for {self.scope} `{self.value}`"
+        when = "in total" if self.window == "total" else f"{'in any' if self.rolling else 'per'} {self.window}"
+        return f"`{self.name}` ({whom}, {when})" if self.name else f"{whom}, {when}"
+
+
+Warnings = tuple[Mapping[str, Any], ...]
+"""What budgets that only warn say: JSON, by the names of a refusal's details, and `message`."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is known within one transaction. sums: read once, and added to with each hold.
+
+    locked: ids of budgets; None where nothing needs a lock. One that was made just now came after these calls.
+    """
+
+    transaction: "Transaction"
+    locked: set[str] | None = None
+    applying: dict[tuple[str | None, ...], list[Budget]] = field(default_factory=dict)
+    sums: dict[Key, Amounts] = field(default_factory=dict)
 
 
 class Budgets:
-    """The budgets of one database."""
+    """The budgets of one ledger. Used in the thread of a write; one transaction at a time."""
 
     def __init__(self, database: "Database") -> None:
         self._database = database
         self._matching = database.prepare(_matching())
-        self._spent = {scope: database.prepare(_spent(scope)) for scope in ("all", *SCOPES)}
+        self._locking = database.prepare(_locking()) if database.dialect == "postgresql" else None
+        self._leaving = {
+            scope: database.prepare(amounts_since(scope, database.dialect).limit(LOOK_BACK))
+            for scope in ("all", *SCOPES)
+        }
+        self._batch: _Batch | None = None
+        self.sums = Sums(database)
 
-    def applies(self, transaction: "Transaction", need: Need) -> list[Budget]:
-        """The hard budgets that are about the call; on PostgreSQL locked until the transaction ends."""
-        rows = transaction.raw(self._matching, need.scopes)
-        found = [Budget(row[0], need.scopes.get(row[0]), *row[2:]) for row in rows]
-        return [budget for budget in found if budget.scope == "all" or budget.value is not None]
+    def applies(self, transaction: "Transaction", need: Need, waiting: Iterable[Need]) -> list[Budget]:
+        """The budgets that are about the call. The hard ones are locked on PostgreSQL, until the transaction ends.
 
-    def check(self, transaction: "Transaction", budgets: list[Budget], need: Need, now: datetime) -> None:
-        """Raises `BudgetExceeded` or `UnpricedModel` where one of the budgets does not cover the call."""
+        waiting: what else may be held in this transaction: all locks are taken at once, in one order for all.
+        """
+        batch = self._batch
+        if batch is None or batch.transaction is not transaction:
+            batch = self._batch = _Batch(transaction)
+            self._find_all(batch, [need, *waiting])
+        values = _values(need)
+        if values not in batch.applying:
+            found, locked = self._find(transaction, need), batch.locked
+            batch.applying[values] = [one for one in found if locked is None or not one.hard or one.id in locked]
+        return batch.applying[values]
+
+    def check(self, transaction: "Transaction", budgets: list[Budget], need: Need, now: datetime) -> Warnings:
+        """Raises where a hard budget does not cover the call; else what the others warn of.
+
+        Raises `BudgetExceeded`, `RateLimitExceeded` or `UnpricedModel`.
+        """
+        warnings: list[Mapping[str, Any]] = []
         for budget in budgets:
-            if budget.limit_nano_usd is not None and need.nano_usd is None:
-                raise UnpricedModel(
-                    f"`{need.scopes['model']}` has no known price, and a budget in USD applies: {_about(budget)}.",
-                    model=need.scopes["model"], scope=budget.scope, scope_id=budget.value,
-                )  # fmt: skip
-            parameters = {"since": self._database.timestamp(window_start(budget.window, now)), "value": budget.value}
-            nano_usd, tokens = transaction.raw(self._spent[budget.scope], parameters)[0]
-            if budget.limit_nano_usd is not None:
-                _check(budget, _Sum("usd", budget.limit_nano_usd, int(nano_usd), need.nano_usd or 0), now)
-            if budget.limit_tokens is not None:
-                _check(budget, _Sum("tokens", budget.limit_tokens, int(tokens), need.tokens), now)
+            refusal = self._refusal(transaction, budget, need, now)
+            if refusal is None:
+                continue
+            if budget.hard:
+                raise refusal
+            said = {"message": refusal.message, "code": refusal.code, **refusal.details}
+            warnings.append({**said, "window_start": _calendar_start(budget, now)})
+        return tuple(warnings)
+
+    def add(self, budgets: list[Budget], need: Need) -> None:
+        """Counts a call whose row was just written, for those that follow in the same transaction."""
+        assert self._batch is not None
+        held = Amounts(need.nano_usd or 0, need.tokens, 1)
+        for key in {budget.key for budget in budgets}:
+            self._batch.sums[key] = self._batch.sums.get(key, NOTHING).plus(held)
+
+    def _refusal(self, transaction: "Transaction", budget: Budget, need: Need, now: datetime) -> AIError | None:
+        if budget.limit_nano_usd is not None and need.nano_usd is None:
+            return _unpriced(budget, need)
+        spent, is_fresh = self._spent(transaction, budget, now)
+        over = _over(budget, spent, need)
+        if over is not None and not is_fresh:  # calls of the same transaction may have been settled since
+            over = _over(budget, self._read(transaction, budget, now), need)
+        if over is None:
+            return None
+        return _refused(budget, over, self._room_at(transaction, budget, over, now), now)
+
+    def _spent(self, transaction: "Transaction", budget: Budget, now: datetime) -> tuple[Amounts, bool]:
+        """What was spent, and whether it was read just now."""
+        assert self._batch is not None
+        known = self._batch.sums.get(budget.key)
+        return (known, False) if known is not None else (self._read(transaction, budget, now), True)
+
+    def _read(self, transaction: "Transaction", budget: Budget, now: datetime) -> Amounts:
+        assert self._batch is not None
+        found = self._batch.sums[budget.key] = self.sums.of(transaction, budget.key, budget.start(now))
+        return found
+
+    def _find_all(self, batch: _Batch, needs: list[Need]) -> None:
+        """Finds, and on PostgreSQL locks, what applies to any of them."""
+        by_values = {_values(need): need for need in needs} if self._locking is not None else {}
+        found = {values: self._find(batch.transaction, need) for values, need in by_values.items()}
+        hard = {budget.id for budgets in found.values() for budget in budgets if budget.hard}
+        if not hard or self._locking is None:
+            batch.applying = found
+            return
+        batch.locked = hard
+        batch.transaction.raw(self._locking, {"ids": "{" + ",".join(sorted(hard)) + "}"})
+        # what applies is read again: it may have been changed while it was waited for
+
+    def _find(self, transaction: "Transaction", need: Need) -> list[Budget]:
+        found = []
+        for row in transaction.raw(self._matching, need.scopes):
+            value = need.scopes.get(row[2])
+            if row[2] == "all" or value is not None:
+                limits = (row[6], row[7], row[8])
+                found.append(Budget(str(row[0]), row[1], row[2], value, row[4], bool(row[5]), *limits, bool(row[9])))
+        return found
+
+    def _room_at(self, transaction: "Transaction", budget: Budget, over: "_Over", now: datetime) -> datetime | None:
+        """When the budget is whole again; of a rolling window when it has room for the call. None = never."""
+        if not budget.rolling or budget.window == "total":
+            return window_end(budget.window, now)
+        if over.needed > over.limit:
+            return None
+        since = {"since": self._database.timestamp(budget.start(now)), "value": budget.value}
+        excess = over.spent + over.needed - over.limit
+        last: datetime | None = None
+        for row in transaction.raw(self._leaving[budget.scope], since):
+            last = self._database.moment(row[0])
+            excess -= int(row[_UNITS.index(over.unit) + 1])
+            if excess <= 0:
+                break
+        return leaves_at(budget.window, last or now)
 
 
-def window_start(window: str, now: datetime) -> datetime:
-    """When the calendar window that holds `now` began, in UTC; weeks begin on Monday."""
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    starts: dict[str, Callable[[], datetime]] = {
-        "total": lambda: EPOCH,
-        "hour": lambda: now.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
-        "day": lambda: midnight,
-        "week": lambda: midnight - timedelta(days=midnight.weekday()),
-        "month": lambda: midnight.replace(day=1),
-    }
-    return starts[window]()
+_UNITS = ("usd", "tokens", "requests")
 
 
-def window_end(window: str, now: datetime) -> datetime | None:
-    """When the window ends and the budget is whole again; None for `total`."""
-    start = window_start(window, now)
-    if window == "month":
-        return (start + timedelta(days=31)).replace(day=1)
-    lengths = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
-    return start + lengths[window] if window in lengths else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sum:
-    """unit: `usd` (the numbers are nano-USD) or `tokens`."""
+class _Over(NamedTuple):
+    """What a budget does not cover. unit: `usd` (the numbers are nano-USD), `tokens` or `requests`."""
 
     unit: str
     limit: int
@@ -118,35 +219,69 @@ class _Sum:
     def left(self) -> int:
         return max(self.limit - self.spent, 0)
 
-    def amount(self, number: int) -> float | int:
-        return float(usd(number) or 0) if self.unit == "usd" else number
 
-    def shown(self, number: int) -> str:
-        return f"{usd(number):f} USD" if self.unit == "usd" else f"{number} tokens"
+def amount(unit: str, number: int) -> float | int:
+    """As JSON has it: USD, tokens or requests."""
+    return float(usd(number) or 0) if unit == "usd" else number
 
 
-def _check(budget: Budget, sum_: _Sum, now: datetime) -> None:
-    if sum_.spent + sum_.needed <= sum_.limit:
-        return
-    end = window_end(budget.window, now)
-    left, limit, needed = sum_.shown(sum_.left), sum_.shown(sum_.limit), sum_.shown(sum_.needed)
-    reset = f"; it is whole again at {end.isoformat()}" if end else ""
-    raise BudgetExceeded(
-        f"The budget {_about(budget)} has {left} left of {limit}, and the call may use {needed}{reset}.",
+def shown(unit: str, number: int) -> str:
+    """For people."""
+    return f"{usd(number):f} USD" if unit == "usd" else f"{number} {unit}"
+
+
+def _over(budget: Budget, spent: Amounts, need: Need) -> _Over | None:
+    limits = (budget.limit_nano_usd, budget.limit_tokens, budget.limit_requests)
+    needed = (need.nano_usd or 0, need.tokens, 1)
+    for unit, limit, used, more in zip(_UNITS, limits, spent, needed, strict=True):
+        if limit is not None and used + more > limit:
+            return _Over(unit, limit, used, more)
+    return None
+
+
+def _refused(budget: Budget, over: _Over, room_at: datetime | None, now: datetime) -> AIError:
+    """A rate limit says when to come again; a budget, that there is not the money."""
+    unit = over.unit
+    is_rate = unit == "requests" or budget.window == "minute"
+    left, limit, needed = shown(unit, over.left), shown(unit, over.limit), shown(unit, over.needed)
+    never = over.needed > over.limit
+    reset = f"; it {'is whole' if never else 'has room'} again at {room_at.isoformat()}" if room_at else ""
+    wait_s = max((room_at - now).total_seconds(), 0.0) if room_at and is_rate and not never else None
+    kind = RateLimitExceeded if is_rate else BudgetExceeded
+    return kind(
+        f"The {'limit' if is_rate else 'budget'} {budget.about} has {left} left of {limit}, and the call may use"
+        f" {needed}{reset}.",
+        retry_after_s=wait_s,
+        budget=budget.id,
+        name=budget.name,
         scope=budget.scope,
         scope_id=budget.value,
         window=budget.window,
-        unit=sum_.unit,
-        limit=sum_.amount(sum_.limit),
-        left=sum_.amount(sum_.left),
-        needed=sum_.amount(sum_.needed),
-        resets_at=end.isoformat() if end else None,
+        rolling=budget.rolling,
+        unit=unit,
+        limit=amount(unit, over.limit),
+        left=amount(unit, over.left),
+        needed=amount(unit, over.needed),
+        resets_at=room_at.isoformat() if room_at else None,
     )
 
 
-def _about(budget: Budget) -> str:
-    whom = "for all" if budget.scope == "all" else f"for {budget.scope} `{budget.value}`"
-    return f"{whom}, {'in total' if budget.window == 'total' else f'per {budget.window}'}"
+def _unpriced(budget: Budget, need: Need) -> UnpricedModel:
+    return UnpricedModel(
+        f"`{need.scopes['model']}` has no known price, and a budget in USD applies: {budget.about}. Give the model a"
+        " price, or limit tokens.",
+        model=need.scopes["model"], budget=budget.id, name=budget.name, scope=budget.scope, scope_id=budget.value,
+        window=budget.window,
+    )  # fmt: skip
+
+
+def _calendar_start(budget: Budget, now: datetime) -> str:
+    """Which window a warning is about; of a rolling one the calendar's, so that it warns once in it."""
+    return window_start(budget.window, now).isoformat()
+
+
+def _values(need: Need) -> tuple[str | None, ...]:
+    return tuple(need.scopes.get(scope) for scope in SCOPES)
 
 
 def _matching() -> sa.Select[Any]:
@@ -157,22 +292,9 @@ def _matching() -> sa.Select[Any]:
         )
         for scope in SCOPES
     ]
-    columns = (_budgets.scope, _budgets.scope_id, _budgets.window, _budgets.limit_nano_usd, _budgets.limit_tokens)
-    hard = sa.select(*columns).where(_budgets.hard.is_(sa.true()), sa.or_(_budgets.scope == "all", *about))
-    return hard.order_by(_budgets.id).with_for_update()
+    return sa.select(*_COLUMNS).where(sa.or_(_budgets.scope == "all", *about)).order_by(_budgets.id)
 
 
-def _spent(scope: str) -> sa.Select[Any]:
-    """USD and tokens of the calls since a moment: what they used, and what those that are not over hold."""
-    open_call = _calls.state.in_(("held", "in_doubt"))
-    used = sum((sa.func.coalesce(column, 0) for column in _TOKEN_COLUMNS[1:]), sa.func.coalesce(_TOKEN_COLUMNS[0], 0))
-    nano_usd = sa.case(
-        (open_call, sa.func.coalesce(_calls.held_nano_usd, 0)), else_=sa.func.coalesce(_calls.cost_nano_usd, 0)
-    )
-    tokens = sa.case((open_call, sa.func.coalesce(_calls.held_tokens, 0)), else_=used)
-    total = sa.select(sa.func.coalesce(sa.func.sum(nano_usd), 0), sa.func.coalesce(sa.func.sum(tokens), 0))
-    total = total.where(_calls.created_at >= sa.bindparam("since", None, system.Timestamp))
-    if scope == "all":
-        return total
-    column = _calls[scope]
-    return total.where(column == sa.bindparam("value", None, column.type))
+def _locking() -> sa.Select[Any]:
+    ids = sa.cast(sa.bindparam("ids", None, sa.Text), ARRAY(_budgets.id.type))
+    return sa.select(_budgets.id).where(_budgets.id == sa.func.any(ids)).order_by(_budgets.id).with_for_update()

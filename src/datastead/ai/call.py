@@ -150,7 +150,8 @@ class Caller:
             request = build_request(plan)
             attempt = Attempt(new_id(), plan, request)
             outcome = await self._hold(attempt, number)
-            if outcome.__class__ is Held:
+            if isinstance(outcome, Held):
+                attempt.warnings = outcome.warnings
                 if self._observers is not None:
                     self._observers.begun(attempt)
                 return attempt

@@ -1,10 +1,12 @@
 """`AI`: models, from Python. A server has one for all; a script makes its own, with or without a database."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from datastead.ai.alarms import Alarms, Subscriber
 from datastead.ai.endpoints import Endpoints
 from datastead.ai.models import ModelDefinition
 from datastead.ai.observers import Observer, Observers
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
     from datastead.ai.attempts import Plan
     from datastead.ai.call import Caller
     from datastead.ai.ledger import Ledger
+    from datastead.ai.sweeps import Sweeps
     from datastead.data.engine import Connection, Database
 
 __all__ = ["AI", "CallOptions", "GenerationResult", "GenerationStream"]
+
+
+log = logging.getLogger(__name__)
 
 
 class AI:
@@ -72,6 +78,10 @@ class AI:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
         self._portal: Portal | None = None
+        self._sweeps: Sweeps | None = None
+        self._alarms = Alarms()
+        self._announcements: set[asyncio.Task[None]] = set()
+        self._on_budget_warning: Subscriber | None = None
 
     async def generate(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationResult:
         """A model's whole answer. Raises an `AIError`, whose `code` says what went wrong."""
@@ -98,6 +108,10 @@ class AI:
     def generate_stream_sync(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> SyncStream:
         """`generate_stream`, for scripts: `for event in …`. Left early, it stops the provider."""
         return SyncStream(self.generate_stream(prompt, **options), self._in_portal())
+
+    def on_budget_warning(self, subscriber: Subscriber) -> None:
+        """`await subscriber(warning)` when a budget that only warns is passed, once per window; see `alarms`."""
+        self._on_budget_warning = subscriber
 
     def models(self) -> list[ModelDefinition]:
         """The models that are configured and allowed here."""
@@ -129,9 +143,14 @@ class AI:
 
     async def close(self) -> None:
         """Settles what is under way, and closes the connections."""
-        caller, self._caller, self._ledger, self._starting = self._caller, None, None, None
+        caller, self._caller, ledger, self._ledger, self._starting = self._caller, None, self._ledger, None, None
         if caller is not None:
             await caller.close()
+        if self._sweeps is not None:
+            await self._sweeps.stop()
+            self._sweeps = None
+        if ledger is not None:
+            await ledger.close()
         if self._own_database is not None:
             await self._own_database.close()
             self._own_database = None
@@ -160,6 +179,20 @@ class AI:
         if portal is not None:
             portal.run(self.close)
             portal.close()
+
+    def _warned(self, warning: "Mapping[str, Any]") -> None:
+        if self._alarms.is_new(warning) and self._on_budget_warning is not None:
+            task = asyncio.ensure_future(self._announce(self._on_budget_warning, warning))
+            self._announcements.add(task)
+            task.add_done_callback(self._announcements.discard)
+
+    @staticmethod
+    async def _announce(subscriber: Subscriber, warning: "Mapping[str, Any]") -> None:
+        """A warning that cannot be told does not fail the call; it is in the log, and in the call's result."""
+        try:
+            await subscriber(warning)
+        except Exception:
+            log.exception("The event of a budget's warning failed.")
 
     async def _started(self) -> "Caller":
         """The caller of this loop, made with the first call: what it does HTTP with takes a while to load."""
@@ -200,8 +233,12 @@ class AI:
             from datastead.ai.memory import open_in_memory
 
             database = self._own_database = await open_in_memory()
-        ledger = Ledger(database, self._clock)
+        ledger = Ledger(database, self._clock, self._warned)
         await ledger.doubt_the_dead()
+        if self._own_database is None:
+            from datastead.ai.sweeps import Sweeps
+
+            self._sweeps = Sweeps(ledger)
         self._ledger = ledger
 
     def _plan(self, prompt: str | None, options: CallOptions, *, stream: bool) -> "Plan":

@@ -3,7 +3,9 @@
 Two short writes a call; statements are compiled once. Nothing of a call is kept anywhere else.
 """
 
-from collections.abc import Collection, Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,15 +14,18 @@ import orjson
 import sqlalchemy as sa
 
 from datastead.ai.batches import Batches
-from datastead.ai.budgets import Budgets, Need
+from datastead.ai.budgets import Budgets, Need, Warnings
 from datastead.ai.owner import is_dead, owner
+from datastead.ai.windows import window_start
 from datastead.data import system
-from datastead.errors import CallInDoubt
+from datastead.errors import CallInDoubt, DatasteadError
 from datastead.messages import Usage
 
 if TYPE_CHECKING:
     from datastead.context import Clock
     from datastead.data.engine import Connection, Database, Transaction
+
+log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 """How long a silent process keeps its calls; a living one renews them."""
@@ -44,6 +49,7 @@ _SETTLED_COLUMNS = (
     "usage_source", "raw_usage", "finish_reason", "error_code", "error", "latency_ms",
     "first_token_ms", "settled_at", "answer",
 )  # fmt: skip
+_IS_OPEN = _calls.c.state.in_(("held", "in_doubt"))  # what is closed stays as it is: sums rely on it
 _IS_HELD = _calls.c.state == sa.literal_column("'held'")  # not a parameter: the index is of these rows only
 _NO_USAGE = Usage()
 
@@ -74,9 +80,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The call is held, as the key's so-manieth attempt."""
+    """The call is held, as the key's so-manieth attempt. warnings: of budgets that only warn."""
 
     attempt: int
+    warnings: Warnings = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +143,23 @@ class Settlement:
 class Ledger:
     """The ledger in one database."""
 
-    def __init__(self, database: "Database", clock: "Clock") -> None:
+    def __init__(
+        self, database: "Database", clock: "Clock", on_warning: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> None:
+        """on_warning: is told of each warning of a budget, in the loop."""
         self._database = database
+        self._on_warning = on_warning
         self._clock = clock
         self._batches = Batches(database)
         self._budgets = Budgets(database)
+        self._waiting: dict[str, Need] = {}
+        self._folding: asyncio.Task[None] | None = None
         self._lease_from: datetime | None = None
         self._lease_until: Any = None
         prepare = database.prepare
         self._insert = prepare(_calls.insert().values({name: _value(name) for name in _HELD_COLUMNS}))
         self._update = prepare(
-            _calls.update().where(_calls.c.id == sa.bindparam("call_id", None, _calls.c.id.type))
+            _calls.update().where(_calls.c.id == sa.bindparam("call_id", None, _calls.c.id.type), _IS_OPEN)
             .values({name: _value(name) for name in _SETTLED_COLUMNS})
         )  # fmt: skip
         by_key = sa.bindparam("key", None, sa.String)
@@ -171,12 +184,26 @@ class Ledger:
         """
         now = self._clock()
         parameters = self._held(hold, now)
-        if hold.key is None:
-            return await self._batches.write(lambda transaction: self._insert_held(transaction, hold, parameters, now))
+        insert = self._insert_held if hold.key is None else self._hold_keyed
+        self._waiting[hold.id] = hold.need
         try:
-            return await self._batches.write(lambda transaction: self._hold_keyed(transaction, hold, parameters, now))
+            outcome = await self._batches.write(lambda transaction: insert(transaction, hold, parameters, now))
         except sa.exc.IntegrityError:
+            if hold.key is None:
+                raise
             return Elsewhere()  # another process took the key in the same moment
+        finally:
+            del self._waiting[hold.id]
+            if self._budgets.sums.stale and self._folding is None:
+                self._folding = asyncio.get_running_loop().create_task(self._fold())
+        if isinstance(outcome, Held) and outcome.warnings:
+            self._warn(outcome.warnings)
+        return outcome
+
+    def _warn(self, warnings: Warnings) -> None:
+        if self._on_warning is not None:
+            for warning in warnings:
+                self._on_warning(warning)
 
     async def settle(self, settlement: Settlement) -> None:
         """Writes how an attempt ended, and its answer where it has a key."""
@@ -246,12 +273,34 @@ class Ledger:
     def _insert_held(
         self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime
     ) -> Outcome:
-        budgets = self._budgets.applies(transaction, hold.need)
-        if budgets and not hold.need.capped:
+        budgets = self._budgets.applies(transaction, hold.need, tuple(self._waiting.values()))
+        if not budgets:
+            transaction.raw(self._insert, parameters)
+            return Held(parameters["attempt"])
+        if not hold.need.capped and any(budget.hard and budget.is_about_size for budget in budgets):
             return Uncapped()
-        self._budgets.check(transaction, budgets, hold.need, now)
+        warnings = self._budgets.check(transaction, budgets, hold.need, now)
         transaction.raw(self._insert, parameters)
-        return Held(parameters["attempt"])
+        self._budgets.add(budgets, hold.need)
+        return Held(parameters["attempt"], warnings)
+
+    async def _fold(self) -> None:
+        """Reads anew what budgets will be checked against. Where that fails, they are summed from every row."""
+        stale = self._budgets.sums.stale
+        try:
+            while stale:
+                key = stale.pop()
+                since = window_start(key.window, self._clock(), rolling=key.rolling)
+                await self._budgets.sums.fold(key, since)
+        except (sa.exc.SQLAlchemyError, DatasteadError):
+            log.exception("What was spent could not be read: budgets are checked slowly.")
+        finally:
+            self._folding = None
+
+    async def close(self) -> None:
+        """Waits for what it reads in the background."""
+        if self._folding is not None:
+            await asyncio.wait({self._folding})
 
     def _held(self, hold: Hold, now: datetime) -> dict[str, Any]:
         return {

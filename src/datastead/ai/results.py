@@ -38,7 +38,7 @@ class GenerationResult:
 
     cost_nano_usd: None where the model's price is unknown. reasoning: its explanation, where the provider gives one.
     model, provider: as they were called; response_model: as the provider names it. call: id of the ledger's row.
-    usage_source: `provider`, or `estimated` where it did not say.
+    usage_source: `provider`, or `estimated` where it did not say. warnings: of budgets that only warn.
     """
 
     content: str
@@ -54,6 +54,7 @@ class GenerationResult:
     response_id: str | None = None
     response_model: str | None = None
     usage_source: str = "provider"
+    warnings: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def text(self) -> str:
@@ -83,6 +84,7 @@ class GenerationResult:
             "provider": self.provider,
             "finish_reason": self.finish_reason,
             "call": self.call,
+            **({"warnings": [dict(warning) for warning in self.warnings]} if self.warnings else {}),
         }
 
     def to_answer(self) -> dict[str, Any]:

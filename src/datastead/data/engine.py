@@ -141,10 +141,14 @@ class Connection:
 
 
 class Database:
-    """A database, opened with `start` and closed with `close`; may be used from several event loops."""
+    """A database, opened with `start` and closed with `close`; may be used from several event loops.
+
+    is_in_memory: readers share the writer's connection, and see what it has not committed.
+    """
 
     def __init__(self, driver: Driver) -> None:
         self.dialect = driver.name
+        self.is_in_memory = False
         self._driver = driver
         self._reads: SimpleQueue[Task | None] = SimpleQueue()
         self._writes: SimpleQueue[Task | None] = SimpleQueue()
@@ -153,7 +157,9 @@ class Database:
     @classmethod
     def open(cls, url: str) -> "Database":
         """Without any I/O. `sqlite:///path`, `sqlite://` (in memory), `postgresql://user:password@host/name`."""
-        return cls(_driver(url))
+        database = cls(_driver(url))
+        database.is_in_memory = database.dialect == "sqlite" and sa.make_url(url).database in {None, "", ":memory:"}
+        return database
 
     async def start(self) -> None:
         """Connects. Raises `InvalidSettings` or `ServiceUnavailable` when the database cannot be opened."""

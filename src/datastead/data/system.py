@@ -247,6 +247,8 @@ ai_calls = sa.Table(
     _uuid(primary_key=True),
     # held | settled | failed | in_doubt | cached
     _text("state", 16, nullable=False),
+    # on PostgreSQL the id of the transaction that wrote the row; on SQLite null, as `rowid` says the order
+    sa.Column("sequence", sa.BigInteger),
     _text("key", 128), sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
     _text("provider", 64, nullable=False), _text("model", nullable=False), _text("response_model"),
     _text("response_id"), _text("provider_request_id"), _text("purpose", 64),
@@ -282,6 +284,11 @@ ai_calls = sa.Table(
     _partial("datastead_ai_calls_held", "owner", where="state = 'held'"),
     _partial("datastead_ai_calls_key", "key", "attempt", where="key IS NOT NULL", unique=True),
     _partial("datastead_ai_calls_run", "run", where="run IS NOT NULL"),
+    _partial("datastead_ai_calls_doubt", "created_at", where="state = 'in_doubt'"),
+    # a budget for each user, token or flow reads the rows of that one only
+    _partial("datastead_ai_calls_user", "user", "sequence", where='"user" IS NOT NULL'),
+    _partial("datastead_ai_calls_token", "token", "sequence", where="token IS NOT NULL"),
+    _partial("datastead_ai_calls_flow", "flow", "sequence", where="flow IS NOT NULL"),
 )  # fmt: skip
 
 ai_answers = sa.Table(
@@ -293,12 +300,13 @@ ai_answers = sa.Table(
 
 budgets = sa.Table(
     "datastead_budgets", metadata,
-    _uuid(primary_key=True),
-    # scope: all | user | role | flow | model | provider | purpose; scope_id: which one, null for each of its own
+    _uuid(primary_key=True), _text("name"),
+    # `all`, `user`, `role`, `flow`, `model`, `provider`, `purpose` or `token`; and which one, null for each of its own
     _text("scope", 32, nullable=False), _text("scope_id"),
-    # window, one of total, hour, day, week, month
-    _text("window", 16, nullable=False), sa.Column("limit_nano_usd", sa.BigInteger),
-    sa.Column("limit_tokens", sa.BigInteger), _flag("hard", True), sa.Column("created_at", Timestamp, nullable=False),
+    # window: minute | hour | day | week | month | total; rolling: the last so long, not the calendar's
+    _text("window", 16, nullable=False), _flag("rolling", False), sa.Column("limit_nano_usd", sa.BigInteger),
+    sa.Column("limit_tokens", sa.BigInteger), sa.Column("limit_requests", sa.BigInteger), _flag("hard", True),
+    sa.Column("created_at", Timestamp, nullable=False),
 )  # fmt: skip
 
 versions = sa.Table(

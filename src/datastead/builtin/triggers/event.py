@@ -10,7 +10,8 @@ from datastead.errors import InvalidFlow
 
 ITEM_SCOPES = ("items.create", "items.update", "items.delete")
 OTHER_SCOPES = {
-    "action": ("items.sort", "server.start", "server.stop", "response", "auth.login", "files.upload"),
+    "action": ("items.sort", "server.start", "server.stop", "response", "auth.login", "files.upload",
+               "ai.budget.warning"),
     "filter": (
         "items.query", "items.read", "request.not_found", "request.error", "database.error", "auth.login", "auth.jwt",
         "auth.create", "auth.update", "authenticate",
