@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -24,6 +25,10 @@ from datastead.events import Bus
 from datastead.extensions import Registry
 from datastead.flows.service import Flows
 from datastead.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from datastead.ai.metrics import Metrics
+    from datastead.ai.observers import Observer
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +96,22 @@ async def open_services(
         await migrate(database)
         first_admin = await ensure_admin(database, settings)
         bus, schemas = Bus(), Schemas(database)
-        ai = AI(settings, database=database, registry=registry, clock=clock)
+        metrics, observers = _observers(settings, stack)
+        ai = AI(settings, database=database, registry=registry, clock=clock, observers=observers)
         flows = Flows(settings, registry, database, schemas, bus, clock)
         configuration = Configuration(settings, database, ai)
         services = Services(
-            settings, registry, database, schemas, bus, ai, flows, clock, hash_password, configuration=configuration
+            settings,
+            registry,
+            database,
+            schemas,
+            bus,
+            ai,
+            flows,
+            clock,
+            hash_password,
+            configuration=configuration,
+            metrics=metrics,
         )
         ai.on_budget_warning(partial(announce, services))
         await ai.start()
@@ -105,3 +121,19 @@ async def open_services(
         await flows.start(services, dispatch=dispatch)
         stack.push_async_callback(flows.stop)
         yield services, first_admin
+
+
+def _observers(settings: Settings, stack: AsyncExitStack) -> "tuple[Metrics | None, list[Observer]]":
+    """Who watches model calls here; their packages are loaded only where they are switched on."""
+    metrics, observers = None, list["Observer"]()
+    if settings.metrics_enabled:
+        from datastead.ai.metrics import Metrics as Counted
+
+        metrics = Counted()
+        observers.append(metrics)
+    if settings.otel_enabled:
+        from datastead.ai.tracing import Tracing, exporting
+
+        stack.enter_context(exporting())
+        observers.append(Tracing(record=settings.ai_record_io))
+    return metrics, observers

@@ -10,6 +10,7 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from datastead.ai.configuration import Configuration
     from datastead.ai.engine import AI
+    from datastead.ai.metrics import Metrics
     from datastead.data.engine import Connection, Database
     from datastead.data.schema import Schemas
     from datastead.events import Bus
@@ -60,6 +61,7 @@ class Services:
     clock: Clock = system_clock
     hash_password: Callable[[str], Awaitable[str]] | None = None
     configuration: "Configuration | None" = None
+    metrics: "Metrics | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datastead.api import (
     flows,
     gateway,
     items,
+    metrics,
     operations,
     relations,
     roles,
@@ -24,7 +25,7 @@ TYPED = (server, auth, users, roles, settings, collections, fields, relations, f
 
 def install_routes(app: FastAPI) -> None:
     """Everything that is served over HTTP."""
-    app.router.routes.extend([*items.routes, *gateway.routes])
+    app.router.routes.extend([*items.routes, *gateway.routes, *metrics.routes])
     for resource in TYPED:
         app.include_router(resource.router)
     install_reference(app)

@@ -20,6 +20,7 @@ from datastead.settings.values import (
     Names,
     Objects,
     Origins,
+    SecretNames,
     Size,
 )
 
@@ -149,6 +150,15 @@ class Settings(BaseModel):
     ai_max_tokens_default: int = Field(4096, gt=0, description="Output cap under a hard budget, without `maxTokens`.")
     ai_in_doubt: Literal["retry", "reject"] = Field(
         "retry", description="What a flow does with a model call that was under way when its process died."
+    )
+
+    metrics_enabled: bool = Field(False, description="Whether `/metrics` tells Prometheus how this process does.")
+    metrics_tokens: SecretNames = Field(
+        default_factory=list, description="Tokens that may read `/metrics`, by commas; administrators may anyway."
+    )
+    otel_enabled: bool = Field(
+        False,
+        description="Whether model calls are OpenTelemetry spans, sent where the standard `OTEL_*` variables say.",
     )
 
     flows_max_depth: int = Field(10, ge=1, description="How many flows may trigger one another in a row.")

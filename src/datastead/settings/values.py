@@ -123,6 +123,7 @@ def _database_url(value: Any) -> Any:
 
 
 Names = Annotated[list[str], BeforeValidator(_names)]
+SecretNames = Annotated[list[SecretStr], BeforeValidator(_names)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
