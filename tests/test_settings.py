@@ -248,3 +248,26 @@ def test_a_secret_is_made_where_none_is_given(tmp_path: Path) -> None:
     assert one.secret != two.secret
     assert not one.has_own_secret
     assert loaded(tmp_path, SECRET="x" * 32).has_own_secret
+
+
+def test_no_secret_is_shown_by_any_form_of_the_settings() -> None:
+    secret = "cnry-82f1"
+    endpoint = {"name": "more", "base_url": "http://host/v1", "api_key": secret, "headers": {"X-Key": secret}}
+    settings = Settings(
+        secret=secret, secret_previous=secret, admin_password=secret, admin_token=secret, db_password=secret,
+        database_url=f"postgresql://user:{secret}@host/name", db_connection_string=f"postgresql://user:{secret}@host/name",
+        ai_openai_api_key=secret, ai_anthropic_api_key=secret, ai_google_api_key=secret,
+        ai_openai_compatible_api_key=secret, ai_openai_compatible_headers={"X-Key": secret},
+        ai_openai_compatible_providers=[endpoint],
+    )  # fmt: skip
+    forms = (settings, settings.ai_openai_compatible_providers, settings.model_dump(), settings.model_dump_json())
+    assert secret in settings.database
+    for form in forms:
+        assert secret not in f"{form!r} {form}"
+
+
+def test_a_secret_that_the_server_made_up_for_its_workers_is_not_its_own(tmp_path: Path) -> None:
+    given = {"SECRET": "s" * 40}
+    assert load_settings(given, cwd=tmp_path).has_own_secret
+    assert not load_settings({**given, "DATASTEAD_MADE_UP_SECRET": "true"}, cwd=tmp_path).has_own_secret
+    assert not load_settings({}, cwd=tmp_path).has_own_secret

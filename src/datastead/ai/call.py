@@ -124,7 +124,7 @@ class Caller:
             except (AIError, *_BREAKS) as problem:
                 error = await self._fail(attempt, problem, response)
                 if not await self._pause(attempt, number, error):
-                    raise error from (None if error is problem else problem)
+                    raise error from _cause(problem)
             else:
                 await self._let_go(response)
                 return
@@ -139,7 +139,7 @@ class Caller:
             raise
         except (AIError, *_BREAKS) as problem:
             error = await self._fail(attempt, problem, None)
-            raise error from (None if error is problem else problem)
+            raise error from _cause(problem)
 
     async def _begin(self, plan: Plan, number: int) -> Attempt | GenerationResult:
         """Holds the next attempt; or gives the answer that the key has already."""
@@ -342,3 +342,8 @@ class Caller:
         if self._open:
             self._in_background(self._ledger.renew(tuple(self._open)))
             self._keep_renewing()
+
+
+def _cause(problem: BaseException) -> BaseException | None:
+    """What a trace may show: no answer that cannot be read, which quotes the provider and holds the request's keys."""
+    return None if isinstance(problem, AIError | aiohttp.ClientResponseError) else problem

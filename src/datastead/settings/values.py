@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr
 
 SIZE_UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}  # bytes
 DURATION_UNITS = {"": 0.001, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
@@ -54,6 +54,11 @@ def _headers(value: Any) -> Any:
             raise ValueError('`json:[{"header": "Name", "value": "value"}]`')
         return {entry["header"]: entry["value"] for entry in found}
     return found
+
+
+def _masked(headers: dict[str, str]) -> dict[str, str]:
+    """For a dump of the settings: their values may be keys."""
+    return dict.fromkeys(headers, "**********")
 
 
 def _http_url(value: Any) -> Any:
@@ -124,7 +129,7 @@ def _database_url(value: Any) -> Any:
 
 Names = Annotated[list[str], BeforeValidator(_names)]
 SecretNames = Annotated[list[SecretStr], BeforeValidator(_names)]
-Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
+Headers = Annotated[dict[str, str], BeforeValidator(_headers), PlainSerializer(_masked)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]

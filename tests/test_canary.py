@@ -1,0 +1,324 @@
+"""No key comes out of the house, whatever providers, callers and the house itself do.
+
+A new door (a route, a command, a table's export) is one more line in `ROUTES` or `COMMANDS`. What it shows is searched for every
+key that was configured: through the environment, the settings row, and headers of each.
+"""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from datastead import AI, Registry, Settings
+from datastead.ai.engine import CallOptions
+from datastead.app import open_services
+from datastead.context import SYSTEM, Context, Services
+from datastead.data import system
+from datastead.data.project import ProjectSettings
+from datastead.errors import DatasteadError
+from datastead.settings import load_settings
+from datastead.testing.simulator import Simulator
+from datastead.testing.simulator.behaviour import KINDS
+from tests.api.conftest import Server, serving
+from tests.canary import HOW, Canaries, Journal, Noted, Tattler, tattling
+
+ROUTES = (
+    "/settings",
+    "/settings?fields=*",
+    "/server/info",
+    "/server/health",
+    "/users",
+    "/users/me",
+    "/roles",
+    "/flows",
+    "/flows/runs?steps=true&limit=1000",
+    "/operations",
+    "/fields",
+    "/collections",
+    "/openapi.json",
+    "/metrics",
+    "/activity",
+    "/revisions",
+    "/ai/models",
+    "/ai/calls?limit=-1",
+    "/ai/usage",
+    "/ai/usage?by=provider,model,user,token,error&format=csv",
+)
+"""Asked as an administrator. One that does not exist yet answers 404, and counts from the day it does."""
+
+COMMANDS = (
+    ("ai", "models", "--json"),
+    ("ai", "generate", "--model", "status-401:any", "Hello"),
+    ("ai", "stream", "--model", "no-http:any", "Hello"),
+    ("user", "list"),
+    ("usage",),
+)
+"""Of `datastead`. What one prints is searched, whether it succeeds or not."""
+
+BAD_SETTINGS = (
+    {"AI_OPENAI_COMPATIBLE_MODELS": "json:[{%s"},
+    {"AI_OPENAI_COMPATIBLE_BASE_URL": "ftp://%s@host"},
+    {"AI_OPENAI_COMPATIBLE_BASE_URL": "https://user:%s@host"},
+    {"AI_OPENAI_COMPATIBLE_HEADERS": "%s"},
+    {"AI_OPENAI_COMPATIBLE_PROVIDERS": 'json:[{"name": 1, "base_url": "x", "api_key": "%s", "key": 1}]'},
+    {"DATABASE_URL": "postgresql://user:%s@["},
+    {"DATABASE_URL": "oracle://user:%s@host/name"},
+    {"AI_ENABLED": "%s"},
+)
+"""Settings that are refused at the start; `%s` is a secret that was put there."""
+
+BAD_ROWS = (
+    {"ai_openai_api_key": ["%s"]},
+    {"ai_openai_api_key": "%s\n%s"},
+    {"ai_openai_compatible_base_url": "https://user:%s@host"},
+    {"ai_openai_compatible_headers": [{"header": "%s %s", "value": "%s"}]},
+    {"ai_openai_compatible_headers": {"X-Key": "%s"}},
+    {"ai_openai_compatible_models": [{"id": "%s", "context": "%s"}]},
+)
+"""Changes of the settings that are refused."""
+
+VENDORS = {"openai": "gpt-4.1", "anthropic": "claude-haiku-4-5", "google": "gemini-2.5-flash"}
+
+
+@dataclass
+class House:
+    """Everything configured, with a canary in each place."""
+
+    folder: Path
+    simulator: Simulator
+    tattler: Tattler
+    canaries: Canaries
+    noted: Noted
+
+    @property
+    def database(self) -> str:
+        return f"sqlite:///{self.folder / 'data.db'}"
+
+    def settings(self) -> Settings:
+        """OpenAI, and an endpoint for each way to fail, through the environment; the rest is for the row."""
+        return load_settings(self.variables(), cwd=self.folder)
+
+    def variables(self) -> dict[str, str]:
+        if not hasattr(self, "_variables"):
+            self._variables = self._new_variables()
+        return self._variables
+
+    def _new_variables(self) -> dict[str, str]:
+        new = self.canaries.new
+        endpoints = ",".join(
+            f'{{"name": "{how}", "base_url": "{self.tattler.base_url(how)}", "api_key": "{new(how)}",'
+            f' "headers": {{"X-Key": "{new(f"header of {how}")}"}}}}'
+            for how in HOW
+        )
+        dead = f'{{"name": "dead", "base_url": "http://127.0.0.1:1/v1", "api_key": "{new("dead")}"}}'
+        nowhere = f'{{"name": "nowhere", "base_url": "http://nowhere.invalid/v1", "api_key": "{new("nowhere")}"}}'
+        return {
+            "DATABASE_URL": self.database,
+            "SECRET": f"{new('SECRET')}{'s' * 20}",
+            "ADMIN_TOKEN": "admin-token",
+            "ADMIN_PASSWORD": new("ADMIN_PASSWORD"),
+            "AI_RECORD_IO": "true",
+            "AI_OPENAI_ENABLED": "true",
+            "AI_OPENAI_API_KEY": new("AI_OPENAI_API_KEY"),
+            "AI_OPENAI_BASE_URL": self.simulator.base_url("openai"),
+            "AI_ANTHROPIC_BASE_URL": self.simulator.base_url("anthropic"),
+            "AI_GOOGLE_BASE_URL": self.simulator.base_url("google"),
+            "AI_OPENAI_COMPATIBLE_PROVIDERS": f"json:[{endpoints},{dead},{nowhere}]",
+        }
+
+    def row(self) -> dict[str, Any]:
+        new = self.canaries.new
+        return {
+            "ai_anthropic_api_key": new("ai_anthropic_api_key"),
+            "ai_anthropic_allowed_models": [VENDORS["anthropic"]],
+            "ai_google_api_key": new("ai_google_api_key"),
+            "ai_google_allowed_models": [VENDORS["google"]],
+            "ai_openai_compatible_name": "Local",
+            "ai_openai_compatible_base_url": self.simulator.base_url("openai-compatible"),
+            "ai_openai_compatible_api_key": new("ai_openai_compatible_api_key"),
+            "ai_openai_compatible_headers": [{"header": "X-Key", "value": new("ai_openai_compatible_headers")}],
+        }
+
+    def tattled(self) -> Settings:
+        """The vendors' own wire formats, spoken to the tattler."""
+        own = {
+            f"ai_{name}_{field}": value
+            for name in VENDORS
+            for field, value in (
+                ("enabled", True),
+                ("api_key", self.canaries.new(f"tattled {name}")),
+                ("base_url", self.tattler.base_url("status-401")),
+            )
+        }
+        return Settings(database_url=self.database, ai_record_io=True, **own)
+
+
+@pytest.fixture
+def journal() -> Iterator[Noted]:
+    """What is logged, at the finest level, by every logger."""
+    noted, root = Noted(), logging.getLogger()
+    handler, level = Journal(noted), root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield noted
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+@asynccontextmanager
+async def built(folder: Path, noted: Noted) -> AsyncIterator[House]:
+    with Simulator() as simulator:
+        async with tattling() as tattler:
+            yield House(folder, simulator, tattler, Canaries(), noted)
+
+
+async def test_no_key_comes_out_of_any_door(tmp_path: Path, journal: Noted) -> None:
+    async with built(tmp_path, journal) as house:
+        settings = house.settings()
+        async with open_services(settings) as (services, _):
+            ctx = Context(services, SYSTEM)
+            await ProjectSettings(ctx).write(house.row())
+            assert services.configuration is not None
+            await services.configuration.refresh()
+            await succeed_and_fail(house, services)
+            await run_flows(house, ctx)
+            await refuse_settings(house, ctx)
+            await tattle(house)
+            for thing in (settings, services, services.ai, vars(services.ai), settings.model_dump(), await dumped(ctx)):
+                house.noted.note(f"repr of {type(thing).__name__}", repr(thing))
+        await asyncio.to_thread(knock, house, settings)
+        heard = f"{house.simulator.requests} {house.tattler.heard}"
+        never_sent = {"SECRET", "ADMIN_PASSWORD", "dead", "nowhere"}
+        assert set(house.canaries.unseen(heard)) == never_sent  # the others went to their providers
+        assert house.noted.leaks(house.canaries) == {}
+
+
+async def succeed_and_fail(house: House, services: Services) -> None:
+    """Every provider answers, and fails in each way, as a whole and in a stream."""
+    for kind in KINDS:
+        house.simulator.script({"kind": kind, "prompt": f"be {kind}", "times": 0})
+    models = [*(f"{provider}:{model}" for provider, model in VENDORS.items()), "openai-compatible:small"]
+    asked = [(model, f"be {kind}") for model in models for kind in KINDS]
+    asked += [(f"{how}:any", "Hello") for how in (*HOW, "dead", "nowhere")]
+    both = (call(house, services.ai, *each, stream=stream) for each in asked for stream in (False, True))
+    await asyncio.gather(*both)
+
+
+async def call(house: House, ai: AI, model: str, prompt: str = "Hello", *, stream: bool) -> None:
+    options: CallOptions = {"model": model, "timeout_s": 3.0 if prompt == "Hello" else 30.0}
+    try:
+        if stream:
+            async with ai.generate_stream(prompt, **options) as events:
+                house.noted.note(f"events of {model}", repr([event async for event in events]))
+            house.noted.note(f"result of {model}", repr(events.result.to_dict()))
+        else:
+            result = await ai.generate(prompt, **options)
+            house.noted.note(f"result of {model}", f"{result!r} {result.to_dict()!r}")
+    except DatasteadError as error:
+        house.noted.note_error(f"error of {model}", error)
+
+
+async def run_flows(house: House, ctx: Context) -> None:
+    """Flows that call models, and that hear of changed settings; with keys that change while they do."""
+    for model in ("openai:gpt-4.1", "status-401:any", "google:gemini-2.5-flash"):
+        options = {"type": "filter", "scope": ["settings.update"], "return": "$trigger.payload"}
+        operation = {
+            "key": "ask",
+            "type": "ai-generate",
+            "options": {"model": model, "prompt": "Is {{ $trigger }} fine?"},
+        }
+        kind = {**options, "type": "action"}
+        flow = {"id": str(uuid4()), "name": model, "status": "active", "trigger": "event", "options": kind}
+        await ctx.services.flows.apply(ctx, {**flow, "operations": [operation]})
+    keep = {"key": "keep", "type": "transform", "options": {"json": "{{ $trigger }}"}}
+    flow = {"id": str(uuid4()), "name": "filter", "status": "active", "trigger": "event", "options": options}
+    await ctx.services.flows.apply(ctx, {**flow, "operations": [keep]})
+    changed = {name: value for name, value in house.row().items() if "key" in name or "headers" in name}
+    await ProjectSettings(ctx).write(changed)
+    assert ctx.services.configuration is not None
+    await ctx.services.configuration.refresh()
+    for model in ("anthropic:claude-haiku-4-5", "google:gemini-2.5-flash", "openai-compatible:small"):
+        await call(house, ctx.services.ai, model, stream=False)
+    for _ in range(200):
+        if not await ctx.services.flows.runs(ctx, status="running") and not await ctx.services.flows.runs(
+            ctx, status="pending"
+        ):
+            break
+        await asyncio.sleep(0.05)
+    runs = await ctx.services.flows.runs(ctx, limit=1000)
+    assert len(runs) >= 4
+    house.noted.note("flow runs", repr([await ctx.services.flows.run(ctx, run["id"]) for run in runs]))
+
+
+def filled(value: Any, secret: str) -> Any:
+    if isinstance(value, dict):
+        return {filled(key, secret): filled(entry, secret) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [filled(entry, secret) for entry in value]
+    return value.replace("%s", secret) if isinstance(value, str) else value
+
+
+async def refuse_settings(house: House, ctx: Context) -> None:
+    """Wrong settings of both kinds, each with a secret in it. (The canary is one that has been sent already.)"""
+    secret = house.variables()["AI_OPENAI_API_KEY"]
+    for row in BAD_ROWS:
+        with pytest.raises(DatasteadError) as refused:
+            await ProjectSettings(ctx).write(filled(row, secret))
+        house.noted.note_error(f"refused row {next(iter(row))}", refused.value)
+    for variables in BAD_SETTINGS:
+        with pytest.raises(DatasteadError) as refused:
+            load_settings({**house.variables(), **filled(variables, secret)}, cwd=house.folder)
+        house.noted.note_error(f"refused variable {next(iter(variables))}", refused.value)
+
+
+async def tattle(house: House) -> None:
+    """Each vendor's wire format hears its key repeated."""
+    registry = Registry(("datastead.builtin",))
+    async with AI(house.tattled(), registry=registry) as ai:
+        calls = (
+            call(house, ai, f"{name}:{model}", stream=stream)
+            for name, model in VENDORS.items()
+            for stream in (True, False)
+        )
+        await asyncio.gather(*calls)
+
+
+async def dumped(ctx: Context) -> dict[str, list[Any]]:
+    """Every table, as any export would have it. (Users without their static tokens, which are kept as they are.)"""
+    found = {}
+    for table in system.metadata.sorted_tables:
+        statement = sa.select(table)
+        found[table.name] = await ctx.services.database.read(
+            lambda transaction, s=statement: transaction.execute(s).all()
+        )  # type: ignore[misc]
+    assert found["datastead_ai_calls"]
+    assert found["datastead_steps"]
+    return found
+
+
+def knock(house: House, settings: Settings) -> None:
+    """What routes, commands and the database's files show."""
+    with serving(settings) as port:
+        server = Server(port)
+        for route in ROUTES:
+            answer = server.get(route)
+            assert answer.status in {200, 404}, (route, answer.body)
+            house.noted.note(f"GET {route}", f"{answer.headers} {answer.body}")
+    for command in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, "-m", "datastead", *command], cwd=house.folder, capture_output=True, text=True, check=False,
+            env={"PATH": os.environ["PATH"], **house.variables()}, timeout=60,
+        )  # fmt: skip
+        house.noted.note(f"datastead {' '.join(command)}", done.stdout + done.stderr)
+    for path in house.folder.glob("data.db*"):
+        house.noted.note(f"file {path.name}", path.read_bytes())
