@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,13 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from datastead import AI, Registry, Settings
 from datastead.ai.engine import CallOptions
+from datastead.ai.tracing import Tracing
 from datastead.app import open_services
 from datastead.context import SYSTEM, Context, Services
 from datastead.data import system
@@ -49,12 +54,23 @@ ROUTES = (
     "/metrics",
     "/activity",
     "/revisions",
+    "/ai/v1/models",
     "/ai/models",
     "/ai/calls?limit=-1",
     "/ai/usage",
     "/ai/usage?by=provider,model,user,token,error&format=csv",
 )
 """Asked as an administrator. One that does not exist yet answers 404, and counts from the day it does."""
+
+POSTS = (
+    ("/ai/generate", {"prompt": "Hello"}),
+    ("/ai/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}),
+    ("/ai/v1/responses", {"input": "Hello"}),
+    ("/ai/v1/embeddings", {"input": "Hello"}),
+    ("/ai/chat", {"messages": [], "tools": []}),
+    ("/ai/object", {"prompt": "Hello", "outputSchema": {"type": "object"}}),
+)
+"""Asked for models that answer, and for some that tattle; whole and as a stream."""
 
 COMMANDS = (
     ("ai", "models", "--json"),
@@ -86,6 +102,9 @@ BAD_ROWS = (
     {"ai_openai_compatible_models": [{"id": "%s", "context": "%s"}]},
 )
 """Changes of the settings that are refused."""
+
+TRACED = ("status-400", "status-500", "text-401", "stream", "no-http", "cut", "odd")
+"""Failures whose spans are looked at, too."""
 
 VENDORS = {"openai": "gpt-4.1", "anthropic": "claude-haiku-4-5", "google": "gemini-2.5-flash"}
 
@@ -128,6 +147,8 @@ class House:
             "ADMIN_TOKEN": "admin-token",
             "ADMIN_PASSWORD": new("ADMIN_PASSWORD"),
             "AI_RECORD_IO": "true",
+            "METRICS_ENABLED": "true",
+            "METRICS_TOKENS": new("METRICS_TOKENS"),
             "AI_OPENAI_ENABLED": "true",
             "AI_OPENAI_API_KEY": new("AI_OPENAI_API_KEY"),
             "AI_OPENAI_BASE_URL": self.simulator.base_url("openai"),
@@ -198,7 +219,7 @@ async def test_no_key_comes_out_of_any_door(tmp_path: Path, journal: Noted) -> N
                 house.noted.note(f"repr of {type(thing).__name__}", repr(thing))
         await asyncio.to_thread(knock, house, settings)
         heard = f"{house.simulator.requests} {house.tattler.heard}"
-        never_sent = {"SECRET", "ADMIN_PASSWORD", "dead", "nowhere"}
+        never_sent = {"SECRET", "ADMIN_PASSWORD", "METRICS_TOKENS", "dead", "nowhere"}
         assert set(house.canaries.unseen(heard)) == never_sent  # the others went to their providers
         assert house.noted.leaks(house.canaries) == {}
 
@@ -282,15 +303,17 @@ async def refuse_settings(house: House, ctx: Context) -> None:
 
 
 async def tattle(house: House) -> None:
-    """Each vendor's wire format hears its key repeated."""
-    registry = Registry(("datastead.builtin",))
-    async with AI(house.tattled(), registry=registry) as ai:
-        calls = (
-            call(house, ai, f"{name}:{model}", stream=stream)
-            for name, model in VENDORS.items()
-            for stream in (True, False)
-        )
-        await asyncio.gather(*calls)
+    """Each vendor's wire format hears its key repeated; and every call is traced, with prompts and answers."""
+    provider, spans = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    registry, vendors = Registry(("datastead.builtin",)), [f"{name}:{model}" for name, model in VENDORS.items()]
+    for settings, models in ((house.tattled(), vendors), (house.settings(), [f"{how}:any" for how in TRACED])):
+        async with AI(settings, registry=registry, observers=[Tracing(provider, record=True)]) as ai:
+            calls = (call(house, ai, model, stream=stream) for model in models for stream in (True, False))
+            await asyncio.gather(*calls)
+    assert len(spans.get_finished_spans()) >= len(vendors) + len(TRACED)
+    for span in spans.get_finished_spans():
+        house.noted.note(f"span {span.name}", span.to_json())
 
 
 async def dumped(ctx: Context) -> dict[str, list[Any]]:
@@ -306,13 +329,29 @@ async def dumped(ctx: Context) -> dict[str, list[Any]]:
     return found
 
 
+def requests() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each of `POSTS`, for each model, whole and as a stream."""
+    for route, body in POSTS:
+        for model in ("openai:gpt-4.1", "google:gemini-2.5-flash", "status-401:any", "no-json:any"):
+            yield route, {**body, "model": model}
+            yield route, {**body, "model": model, "stream": True}
+
+
+def post(house: House, server: Server, route: str, body: dict[str, Any]) -> None:
+    answer = server.post(route, body)
+    house.noted.note(f"POST {route} {body['model']}", f"{answer.status} {answer.headers} {answer.body}")
+
+
 def knock(house: House, settings: Settings) -> None:
     """What routes, commands and the database's files show."""
     with serving(settings) as port:
         server = Server(port)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda request: post(house, server, *request), list(requests())))
         for route in ROUTES:
             answer = server.get(route)
             assert answer.status in {200, 404}, (route, answer.body)
+            assert answer.status == 200 or route not in {"/settings", "/server/info", "/metrics", "/ai/v1/models"}
             house.noted.note(f"GET {route}", f"{answer.headers} {answer.body}")
     for command in COMMANDS:
         done = subprocess.run(

@@ -348,3 +348,30 @@ def test_flows_that_hear_of_changed_settings_see_no_keys(own: Callable[..., Sett
     assert KEY.encode() not in b"".join(
         path.read_bytes() for path in Path(settings.database[10:]).parent.glob("own.db*")
     )
+
+
+def test_a_database_of_directus_keeps_its_row_and_its_columns(own: Callable[..., Settings]) -> None:
+    """An older one has fewer columns; and what Directus has encrypted is not ours to read."""
+    settings = own()
+    engine = sa.create_engine(settings.database)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "CREATE TABLE directus_settings (id INTEGER PRIMARY KEY, project_name VARCHAR(100) NOT NULL,"
+                " ai_openai_api_key TEXT, ai_openai_allowed_models TEXT, mine INTEGER)"
+            )
+        )
+        values = "(3, 'Museum', 'encrypted-by-directus', '[\"gpt-5-mini\"]', 7)"
+        connection.execute(sa.text(f"INSERT INTO directus_settings VALUES {values}"))
+    engine.dispose()
+    with serving(settings) as port:
+        server = Server(port)
+        assert server.get("/settings").data == {
+            "id": 3, "project_name": "Museum", "ai_openai_api_key": MASK, "ai_openai_allowed_models": ["gpt-5-mini"],
+            "mine": 7,
+        }  # fmt: skip
+        assert server.get("/server/info").data["project"]["project_name"] == "Museum"
+        assert "write it again" in asked(server, "openai:gpt-5-mini").body
+        assert patch(server, ai_openai_api_key=KEY).data["id"] == 3
+        assert asked(server, "openai:gpt-5-mini").json["content"]
+        assert refused(patch(server, ai_google_api_key=KEY)) == (400, "INVALID_PAYLOAD")

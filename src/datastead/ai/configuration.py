@@ -133,6 +133,7 @@ class Configuration:
         self._read: Callable[[Transaction], dict[str, Any]] = lambda transaction: read_fields(transaction, FIELDS)
         self._row: dict[str, Any] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
 
     async def start(self) -> None:
         """Reads the row, and begins to follow it. Secrets sealed with `SECRET_PREVIOUS` are sealed anew."""
@@ -150,12 +151,13 @@ class Configuration:
 
     async def refresh(self) -> None:
         """Takes over what the row says now. Calls under way go on with what they had."""
-        row = await self._database.read(self._read)
-        if row == self._row:
-            return
-        found = effective(self._settings, row)
-        self._ai.reconfigure(found.settings, found.problems)
-        self._row = row
+        async with self._refreshing:  # what was read first must not be taken over last
+            row = await self._database.read(self._read)
+            if row == self._row:
+                return
+            found = effective(self._settings, row)
+            self._ai.reconfigure(found.settings, found.problems)
+            self._row = row
         for provider, problem in found.problems.items():
             log.warning("The provider `%s` cannot be called: %s", provider, problem)
 
