@@ -1,5 +1,6 @@
 """`datastead ai`, as a process of its own."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from datastead.data.engine import Database
+from datastead.data.migrations import migrate
 from datastead.testing.simulator import Simulator
 
 HERE = {"PATH": os.environ["PATH"], "COLUMNS": "160"}
@@ -111,3 +114,55 @@ def test_a_database_of_ours_has_the_call_in_its_ledger(tmp_path: Path, environme
         rows = connection.execute(text("SELECT state, purpose FROM datastead_ai_calls")).all()
     engine.dispose()
     assert rows == [("settled", "cli")]
+
+
+@pytest.fixture
+def on_a_database(tmp_path: Path, environment: dict[str, str]) -> dict[str, str]:
+    """With a database of ours."""
+    url = f"sqlite:///{tmp_path / 'data.db'}"
+
+    async def make() -> None:
+        database = Database.open(url)
+        await database.start()
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(make())
+    return {**environment, "DATABASE_URL": url}
+
+
+def test_a_price_is_set_and_listed(tmp_path: Path, on_a_database: dict[str, str]) -> None:
+    given = ["--input", "1000", "--output", "2000", "--tier", "batch=0.5", "--cache-read", "100"]
+    added = run(tmp_path, on_a_database, "price", "set", "gpt-5", *given, "--json")
+    assert added.returncode == 0, added.stderr
+    run(tmp_path, on_a_database, "price", "set", "gpt-5", "--input", "1", "--output", "2", "--from", "2199-01-01")
+    history = json.loads(run(tmp_path, on_a_database, "price", "list", "gpt-5", "--json").stdout)
+    assert [(entry["rates"]["input"], entry["current"]) for entry in history] == [
+        (1.25, False), (1000, True), (1, False),
+    ]  # fmt: skip
+    (listed,) = json.loads(run(tmp_path, on_a_database, "models", "--search", "gpt-5", "--json").stdout)
+    assert listed["cost"]["tiers"]["batch"]["input"] == 500
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("no-such-model",), ("gpt-5", "--from", "soon", "--tier", "batch")],
+)
+def test_a_price_that_is_wrong_is_one_line(
+    tmp_path: Path, on_a_database: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    done = run(tmp_path, on_a_database, "price", "set", *arguments, "--input", "1", "--output", "2")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+def test_a_list_of_models_without_a_provider_says_what_to_set(tmp_path: Path) -> None:
+    done = run(tmp_path, HERE, "models", "--all")
+    assert (done.returncode, "AI_OPENAI_ENABLED" in done.stdout) == (0, True)
+
+
+def test_models_are_filtered_by_provider_and_text(tmp_path: Path, environment: dict[str, str]) -> None:
+    del environment["AI_OPENAI_ALLOWED_MODELS"]
+    shown = run(tmp_path, environment, "models", "--provider", "openai", "--search", "luna")
+    everything = run(tmp_path, environment, "models", "--all", "--search", "luna")
+    assert "No model" in shown.stdout
+    assert "gpt-6-luna" in everything.stdout

@@ -267,11 +267,12 @@ def _refused(budget: Budget, over: _Over, room_at: datetime | None, now: datetim
 
 
 def _unpriced(budget: Budget, need: Need) -> UnpricedModel:
+    cure = f"datastead ai price set {need.scopes['provider']}:{need.scopes['model']} --input 1.25 --output 10"
     return UnpricedModel(
-        f"`{need.scopes['model']}` has no known price, and a budget in USD applies: {budget.about}. Give the model a"
-        " price, or limit tokens.",
+        f"`{need.scopes['model']}` has no known price for such a call, and a budget in USD applies: {budget.about}."
+        f" Say what it costs, in USD per million tokens: `{cure}`; or limit tokens.",
         model=need.scopes["model"], budget=budget.id, name=budget.name, scope=budget.scope, scope_id=budget.value,
-        window=budget.window,
+        window=budget.window, provider=need.scopes["provider"], cure=cure,
     )  # fmt: skip
 
 

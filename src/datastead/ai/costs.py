@@ -65,6 +65,7 @@ class Cost(Scale):
     tiers: what other service tiers cost; one that is not here is billed at the normal rates.
     caches_unasked: whether the provider may write the prompt to its cache, and bill that, without being told to.
     source: where the price is from. valid_from: since when it holds, or was checked; None = always.
+    valid_until: when another price follows, as far as that is known.
     """
 
     state: PriceState = "known"
@@ -72,6 +73,7 @@ class Cost(Scale):
     caches_unasked: bool = False
     source: str = ""
     valid_from: datetime | None = None
+    valid_until: datetime | None = None
 
 
 UNKNOWN_COST = Cost(state="unknown", source="unknown")

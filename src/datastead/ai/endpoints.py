@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from datastead.ai.listing import TITLES
 from datastead.ai.models import (
     BUILT_IN,
     COMPATIBLE,
@@ -14,7 +15,7 @@ from datastead.ai.models import (
     split_model,
     unknown_model,
 )
-from datastead.ai.price_data import assumed, known_elsewhere
+from datastead.ai.price_data import all_known_elsewhere, assumed, known_elsewhere, undeclared
 from datastead.errors import AIError, InvalidRequest, ModelNotAllowed, ModelNotFound, ProviderNotConfigured
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Source:
             return [model for (provider, _), model in BUILT_IN.items() if provider == self.name]
         return [self._allowed(model) for model in self.allowed]
 
+    def more(self) -> list[ModelDefinition]:
+        """The models that genai-prices alone knows, where no list forbids them."""
+        return all_known_elsewhere(self.name) if self.wire != COMPATIBLE and self.allowed is None else []
+
     def has(self, model: str) -> bool:
         """Whether the model is among the listed ones."""
         if self.wire == COMPATIBLE:
@@ -65,14 +70,14 @@ class Source:
                 f"`{model}` is not among `{self.name}`'s allowed models: {_listing(self.allowed)}.",
                 model=model, provider=self.name, allowed=list(self.allowed),
             )  # fmt: skip
-        found = assumed(self.name, model) if self.open else self.unlisted(model)
+        found = undeclared(self.name, model) if self.open else self.unlisted(model)
         if found is None:
             raise unknown_model(model, (known.model for known in self.listed()), self.name)
         return found
 
     def unlisted(self, model: str) -> ModelDefinition | None:
         """A vendor's model that is not built in, if genai-prices knows it and no list forbids it."""
-        return known_elsewhere(self.name, model) if self.name in VENDORS and self.allowed is None else None
+        return known_elsewhere(self.name, model) if self.wire != COMPATIBLE and self.allowed is None else None
 
     def _allowed(self, model: str) -> ModelDefinition:
         return BUILT_IN.get((self.name, model)) or assumed(self.name, model)
@@ -88,17 +93,52 @@ class Endpoints:
             source.name: replace(source, missing=(problems or {}).get(source.name, source.missing))
             for source in _sources(settings)
         }
+        self._title = settings.ai_openai_compatible_name
         self._aliases = {settings.ai_openai_compatible_name: COMPATIBLE} | {name: name for name in self._sources}
 
     def providers(self) -> list[str]:
         """The names of the providers that can be called."""
         return [source.name for source in self._sources.values() if source.missing is None] if self._enabled else []
 
-    def models(self) -> list[ModelDefinition]:
-        """Every model that is configured and allowed."""
+    def models(self, *, all: bool = False) -> list[ModelDefinition]:
+        """Every model that is configured and allowed. all: also those that genai-prices alone knows."""
         if not self._enabled:
             return []
-        return [model for source in self._sources.values() if source.missing is None for model in source.listed()]
+        ready = [source for source in self._sources.values() if source.missing is None]
+        return [model for source in ready for model in (*source.listed(), *(source.more() if all else ()))]
+
+    def title(self, provider: str) -> str:
+        """The shown name of a provider."""
+        return self._title if provider == COMPATIBLE else TITLES.get(provider, provider)
+
+    def provider_name(self, provider: str) -> str:
+        """The name of a provider, configured or not, that also goes by another. Raises `InvalidRequest`."""
+        known = self._aliases | {name: name for name in (*VENDORS, COMPATIBLE)}
+        if provider not in known:
+            raise self._no_provider(provider)
+        return known[provider]
+
+    def described(self, model: str, provider: str | None = None) -> ModelDefinition:
+        """A model, whether or not it can be called here. Raises an `AIError` where it is not clear which it is."""
+        named, bare = (
+            split_model(model, (*self._aliases, *VENDORS, COMPATIBLE)) if provider is None else (provider, model)
+        )
+        if named is not None:
+            name = self.provider_name(named)
+            return self._described_at(name, bare) or undeclared(name, bare)
+        names = dict.fromkeys((*self._sources, *VENDORS))
+        found = [known for known in (self._described_at(name, bare) for name in names) if known is not None]
+        if len(found) > 1:
+            raise _ambiguous(bare, [known.provider for known in found])
+        if not found:
+            raise self._not_found(bare)
+        return found[0]
+
+    def _described_at(self, provider: str, model: str) -> ModelDefinition | None:
+        source = self._sources.get(provider)
+        if source is not None and source.wire == COMPATIBLE:
+            return source.models.get(model)
+        return BUILT_IN.get((provider, model)) or known_elsewhere(provider, model)
 
     def resolve(self, model: str, provider: str | None = None) -> tuple[ModelDefinition, Source]:
         """The model that a call means, and where it is reached. Raises an `AIError` that says what is wrong."""
@@ -123,10 +163,7 @@ class Endpoints:
             return source.model(bare), source
         having = [source for source in self._sources.values() if source.has(model)]
         if len(having) > 1:
-            names = [f"{source.name}:{model}" for source in having]
-            raise InvalidRequest(
-                f"`{model}` is at more than one provider: name one of {_listing(names)}.", model=model, candidates=names
-            )
+            raise _ambiguous(model, [source.name for source in having])
         return (having[0].model(model), having[0]) if having else self._unlisted(model)
 
     def _unlisted(self, model: str) -> tuple[ModelDefinition, Source]:
@@ -164,9 +201,19 @@ class Endpoints:
             return source
         if provider in (*VENDORS, COMPATIBLE):
             raise _not_enabled(provider)
+        raise self._no_provider(provider)
+
+    def _no_provider(self, provider: str) -> InvalidRequest:
         near = difflib.get_close_matches(provider, [*self._aliases, *VENDORS, COMPATIBLE], n=1)
         hint = f" Did you mean `{near[0]}`?" if near else f" Configured: {_listing(list(self._sources)) or 'none'}."
-        raise InvalidRequest(f"There is no provider `{provider}`.{hint}", provider=provider)
+        return InvalidRequest(f"There is no provider `{provider}`.{hint}", provider=provider)
+
+
+def _ambiguous(model: str, providers: Sequence[str]) -> InvalidRequest:
+    names = [f"{provider}:{model}" for provider in providers]
+    return InvalidRequest(
+        f"`{model}` is at more than one provider: name one of {_listing(names)}.", model=model, candidates=names
+    )
 
 
 def _refusal(source: Source, model: str) -> AIError:

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from datastead.ai.alarms import Alarms, Subscriber
 from datastead.ai.endpoints import Endpoints
+from datastead.ai.listing import is_found, model_json
 from datastead.ai.models import ModelDefinition
 from datastead.ai.observers import Observer, Observers
 from datastead.ai.portal import Portal
+from datastead.ai.price_list import PriceList, declared_price, entry_json, valid_at
 from datastead.ai.requests import (
     LONGEST_KEY,
     LONGEST_PURPOSE,
@@ -69,10 +72,11 @@ class AI:
         self._observers = Observers(observers) if observers else None
         self._registry = registry or Registry.discover()
         self._endpoints = Endpoints(self._settings)
-        self._targets = Targets(self._endpoints, self._registry)
+        self._clock = clock
+        self._prices = PriceList(self._settings.ai_prices)
+        self._targets = Targets(self._endpoints, self._registry, self._prices, clock)
         self._given_database = database
         self._own_database: Database | None = None
-        self._clock = clock
         self._ledger: Ledger | None = None
         self._caller: Caller | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,9 +117,75 @@ class AI:
         """`await subscriber(warning)` when a budget that only warns is passed, once per window; see `alarms`."""
         self._on_budget_warning = subscriber
 
-    def models(self) -> list[ModelDefinition]:
-        """The models that are configured and allowed here."""
-        return self._endpoints.models()
+    def models(self, *, all: bool = False) -> list[ModelDefinition]:
+        """The models that are configured and allowed here, with the prices of now.
+
+        all: also those that are known by genai-prices alone.
+        """
+        now = self._clock()
+        return [self._prices.priced(model, now) for model in self._endpoints.models(all=all)]
+
+    async def price_list(self, model: str | None = None, provider: str | None = None) -> list[dict[str, Any]]:
+        """The entries of the price list; with a model all that is known about its price, the current one marked.
+
+        JSON as `price_list.entry_json` has it. Raises an `AIError` where nobody has the model.
+        """
+        await self._look_at_prices()
+        now = self._clock()
+        return self._prices.all(now) if model is None else self._prices.history(self.described(model, provider), now)
+
+    def described(self, model: str, provider: str | None = None) -> ModelDefinition:
+        """What is known about a model, whether or not it can be called here. Raises an `AIError`."""
+        return self._endpoints.described(model, provider)
+
+    async def set_price(self, values: Mapping[str, Any], user: str | None = None) -> dict[str, Any]:
+        """Adds an entry to the price list; every process sees it within a second. JSON as `price_list` has it.
+
+        values: `{model, provider?, input, output, …, long?, tiers?, limits?, valid_from?}`. Raises `InvalidRequest`
+        where that is wrong or there is no database, and `ModelNotFound` where only the provider's name would help.
+        """
+        from datastead.ai.price_entries import add_entry
+
+        await self._opened()
+        if self._given_database is None:
+            raise InvalidRequest("A price list needs a database; without one, set `AI_PRICES`.")
+        price = declared_price({**values, **self._priced_model(values)})
+        entry = await add_entry(self._given_database, price, user=user, now=self._clock())
+        await self._look_at_prices()
+        valid = valid_at(self._prices.of(entry.provider, entry.model), self._clock())
+        return entry_json(entry, current=valid is not None and valid.id == entry.id)
+
+    def _priced_model(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """The provider's own name, and the model's id at it."""
+        model, provider = values.get("model"), values.get("provider")
+        if not isinstance(model, str) or not isinstance(provider, str | None):
+            return {}
+        described = self.described(model, provider)
+        return {"provider": described.provider, "model": described.model}
+
+    async def list_models(
+        self, *, all: bool = False, provider: str | None = None, search: str | None = None
+    ) -> list[dict[str, Any]]:
+        """`models` as JSON, in the shape of `listing.model_json`, with what other processes have priced meanwhile.
+
+        provider: only this one's, by any of its names. search: only those with this text in their id or name.
+        """
+        await self._look_at_prices()
+        name = None if provider is None else self._endpoints.provider_name(provider)
+        return [
+            model_json(model, self._endpoints.title(model.provider))
+            for model in self.models(all=all)
+            if (name is None or model.provider == name) and (search is None or is_found(model, search))
+        ]
+
+    async def _look_at_prices(self) -> None:
+        """Sees what other processes have added to the price list."""
+        if self._given_database is None:
+            return
+        from datastead.ai.price_entries import refresh
+
+        if await refresh(self._prices, self._given_database, time.monotonic()):
+            self._targets.forget()
 
     def providers(self) -> list[str]:
         """The names of the providers that can be called here."""
@@ -127,7 +197,7 @@ class AI:
         problems: why a provider cannot be called, by its name.
         """
         endpoints = Endpoints(settings, problems)
-        self._endpoints, self._targets = endpoints, Targets(endpoints, self._registry)
+        self._endpoints, self._targets = endpoints, Targets(endpoints, self._registry, self._prices, self._clock)
 
     def wire_of(self, model: str, provider: str | None = None) -> str:
         """The name of the wire format that a model is reached through. Raises an `AIError` where there is no such."""
@@ -211,6 +281,8 @@ class AI:
     async def _opened(self) -> "Ledger":
         loop = asyncio.get_running_loop()
         if self._ledger is not None and loop is self._loop:
+            if self._given_database is not None and self._prices.is_stale(time.monotonic()):
+                await self._look_at_prices()
             return self._ledger
         if self._loop not in {None, loop} and (self._ledger is not None or self._starting is not None):
             raise InvalidRequest("This `AI` was started in another event loop: close it there, or make another one.")
@@ -233,6 +305,7 @@ class AI:
             from datastead.ai.memory import open_in_memory
 
             database = self._own_database = await open_in_memory()
+        await self._look_at_prices()
         ledger = Ledger(database, self._clock, self._warned)
         await ledger.doubt_the_dead()
         if self._own_database is None:

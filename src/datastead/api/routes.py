@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from datastead.api import (
+    ai_models,
     auth,
     collections,
     fields,
@@ -20,7 +21,7 @@ from datastead.api import (
 from datastead.api.errors import Edge, install_error_handlers
 from datastead.api.openapi import install_reference
 
-TYPED = (server, auth, users, roles, settings, collections, fields, relations, flows, operations)
+TYPED = (server, auth, users, roles, settings, collections, fields, relations, flows, operations, ai_models)
 
 
 def install_routes(app: FastAPI) -> None:

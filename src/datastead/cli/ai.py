@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from datastead.ai.engine import AI
-from datastead.ai.models import ModelDefinition
 from datastead.ai.requests import CallOptions
+from datastead.cli.ai_price import app as price_app
 from datastead.errors import DatasteadError
 from datastead.settings import Settings, load_settings
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datastead.data.engine import Database, Transaction
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Ask models.")
+app.add_typer(price_app, name="price")
 
 CURES = {
     "INVALID_API_KEY": "Check the provider's `AI_…_API_KEY`.",
@@ -61,7 +62,7 @@ def generate(
     """Ask a model, and print its answer."""
     options: CallOptions = {"model": model, "provider": provider, "system": system, "purpose": "cli"}
     options |= {"max_tokens": max_tokens, "temperature": temperature}
-    _run(_generate(_read(prompt), options, as_json=as_json))
+    run(_generate(_read(prompt), options, as_json=as_json))
 
 
 @app.command()
@@ -78,13 +79,19 @@ def stream(
     """Ask a model, and print its answer as it comes. With --json a line for each event."""
     options: CallOptions = {"model": model, "provider": provider, "system": system, "purpose": "cli"}
     options |= {"max_tokens": max_tokens, "temperature": temperature}
-    _run(_stream(_read(prompt), options, as_json=as_json))
+    run(_stream(_read(prompt), options, as_json=as_json))
 
 
 @app.command()
-def models(*, as_json: AsJson = False) -> None:
+def models(
+    *,
+    provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only those with this in their id or name.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are not built in.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the models that are configured and allowed."""
-    _run(_models(as_json=as_json))
+    run(_models(provider, search, everything=everything, as_json=as_json))
 
 
 async def _generate(prompt: str, options: CallOptions, *, as_json: bool) -> None:
@@ -110,55 +117,51 @@ async def _stream(prompt: str, options: CallOptions, *, as_json: bool) -> None:
         _print_bill(events.result)
 
 
-async def _models(*, as_json: bool) -> None:
-    async with _ai() as ai:
-        found = ai.models()
+async def _models(provider: str | None, search: str | None, *, everything: bool, as_json: bool) -> None:
+    async with configured_ai() as ai:
+        found = await ai.list_models(all=everything, provider=provider, search=search)
+        is_empty = not found and not ai.providers()
     if as_json:
-        _print(orjson.dumps([_as_json(model) for model in found], option=orjson.OPT_INDENT_2).decode())
-    elif not found:
+        _print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    elif is_empty:
         _print("No provider is configured: set `AI_OPENAI_ENABLED=true` and `AI_OPENAI_API_KEY`, or another's.")
+    elif not found:
+        _print("No model that is configured here fits that.")
     else:
         Console().print(_table(found))
 
 
-def _table(models: list[ModelDefinition]) -> Table:
+def _table(models: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("provider", "model", "name"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "model")
     for name in ("context", "output", "$/M in", "$/M out"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("files", "reasons"):
         table.add_column(name, justify="center", no_wrap=True)
     for model in models:
-        limits = f"{model.limit.context:,}", f"{model.limit.output:,}"
-        marks = "yes" if model.attachment else "", "yes" if model.reasoning else ""
-        table.add_row(model.provider, model.model, model.name, *limits, *_prices(model), *marks)
+        limits = f"{model['limit']['context']:,}", f"{model['limit']['output']:,}"
+        marks = "yes" if model["attachment"] else "", "yes" if model["reasoning"] else ""
+        table.add_row(model["provider"], model["model"], model["name"], *limits, *_prices(model["cost"]), *marks)
     return table
 
 
-def _prices(model: ModelDefinition) -> tuple[str, str]:
-    if model.cost.state == "unknown":
-        return "?", "?"
-    return f"{model.cost.input:g}", f"{model.cost.output:g}"
-
-
-def _as_json(model: ModelDefinition) -> dict[str, Any]:
-    """The page's shape of a model definition."""
-    return {
-        "provider": model.provider,
-        "model": model.model,
-        "name": model.name,
-        "limit": {"context": model.limit.context, "output": model.limit.output},
-        "cost": {"input": model.cost.input, "output": model.cost.output, "state": model.cost.state},
-        "attachment": model.attachment,
-        "reasoning": model.reasoning,
-    }
+def _prices(cost: dict[str, Any]) -> tuple[str, str]:
+    return ("?", "?") if cost["state"] == "unknown" else (f"{cost['input']:g}", f"{cost['output']:g}")
 
 
 @contextlib.asynccontextmanager
 async def _ai() -> AsyncIterator[AI]:
+    async with configured_ai() as ai, ai:
+        yield ai
+
+
+@contextlib.asynccontextmanager
+async def configured_ai() -> AsyncIterator[AI]:
+    """An `AI` with the configured database, if that is there, and the providers that it adds; not started."""
     settings = load_settings()
-    async with _ledger(settings) as database, AI(settings, database=database) as ai:
+    async with _ledger(settings) as database:
+        ai = AI(settings, database=database)
         if database is not None:
             from datastead.ai.configuration import configured
 
@@ -213,7 +216,7 @@ def _print_bill(result: "GenerationResult") -> None:
     Console(stderr=True, highlight=False).print(f"[dim]{result.provider}:{result.model} · {usage} · {cost}[/]")
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def run(work: Coroutine[Any, Any, None]) -> None:
     """An error is one line with its code and what to do, and exit code 1."""
     try:
         asyncio.run(work)

@@ -309,9 +309,19 @@ budgets = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False),
 )  # fmt: skip
 
+ai_prices = sa.Table(
+    "datastead_ai_prices", metadata,
+    # an entry of the price list; a change is another entry
+    _uuid(primary_key=True), _text("provider", 64, nullable=False), _text("model", nullable=False),
+    # {input, output, …} in USD per million tokens; {context?, output?} in tokens
+    sa.Column("rates", Json, nullable=False), sa.Column("limits", Json),
+    sa.Column("valid_from", Timestamp, nullable=False), sa.Column("created_at", Timestamp, nullable=False),
+    _uuid("user"), sa.Index("datastead_ai_prices_model", "provider", "model", "valid_from"),
+)  # fmt: skip
+
 versions = sa.Table(
     "datastead_versions", metadata,
-    # counters by which every process sees what another changed: `schema`, `flows`, `settings`
+    # counters by which every process sees what another changed: `schema`, `flows`, `settings`, `prices`
     _text("name", 64, primary_key=True), sa.Column("version", sa.BigInteger, nullable=False),
 )  # fmt: skip
 

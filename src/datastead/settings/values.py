@@ -133,7 +133,7 @@ Headers = Annotated[dict[str, str], BeforeValidator(_headers), PlainSerializer(_
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]  # USD per million tokens
 Objects = BeforeValidator(_objects)
 Origins = Annotated[list[str], BeforeValidator(_origins)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
