@@ -137,8 +137,9 @@ def _as_told(ask: Ask, behaviour: Behaviour, entry: dict[str, Any]) -> Response:
     body = behaviour.body.encode() if isinstance(behaviour.body, str) else orjson.dumps(behaviour.body)
     kind = "text/event-stream" if as_text and ask.stream else "application/json"
     headers = {"content-type": kind, **behaviour.headers}
-    if behaviour.kind == "cut":
-        return StreamedAnswer(iter([body]), behaviour, entry, headers)
+    if behaviour.kind == "cut" or (as_text and behaviour.chunk_delay_s):
+        pieces = [piece + b"\n\n" for piece in body.split(b"\n\n") if piece] if as_text else [body]
+        return StreamedAnswer(iter(pieces), behaviour, entry, headers)
     return Response(body, status, headers)
 
 
