@@ -1,6 +1,9 @@
 """`/settings`: the project's one row; keys that are kept encrypted and never shown; providers that work at once."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -226,6 +229,26 @@ def test_a_provider_configured_by_its_key_answers_at_once_and_elsewhere_within_a
         assert asked(other, "openai:gpt-5-mini").json["content"]
         patch(server, ai_openai_api_key=None)
         assert eventually(lambda: other.get("/server/info").data["ai_providers"] == [], within_s=5)
+
+
+def test_another_process_on_either_database_sees_the_change_and_its_end(server: Server, settings: Settings) -> None:
+    with serving(settings) as there:
+        other = Server(there)
+        assert other.get("/server/info").data["ai_providers"] == []
+        patch(server, ai_anthropic_api_key=KEY)
+        assert eventually(lambda: other.get("/server/info").data["ai_providers"] == ["anthropic"])
+        patch(other, ai_anthropic_api_key=None)
+        assert eventually(lambda: server.get("/server/info").data["ai_providers"] == [])
+
+
+def test_the_command_line_calls_what_the_settings_configure(own: Callable[..., Settings], tmp_path: Path) -> None:
+    settings = own()
+    with serving(settings) as port:
+        patch(Server(port), ai_google_api_key=KEY, ai_google_allowed_models=["gemini-2.5-pro"])
+    env = {"PATH": os.environ["PATH"], "DATABASE_URL": settings.database, "SECRET": SECRET}
+    command = [sys.executable, "-m", "datastead", "ai", "models", "--json"]
+    listed = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert [model["model"] for model in json.loads(listed.stdout)] == ["gemini-2.5-pro"]
 
 
 @pytest.mark.parametrize("allowed", [None, []])

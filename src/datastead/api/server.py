@@ -10,8 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 import datastead
 from datastead.api.answers import Json, data
 from datastead.api.request import RequestContext
-from datastead.context import Context
-from datastead.data.project import read_fields
+from datastead.context import SYSTEM, Context
+from datastead.data.project import COLLECTION, ProjectSettings
+from datastead.data.query import Query
 
 router = APIRouter(prefix="/server", tags=["Server"])
 
@@ -97,5 +98,7 @@ async def _check_database(ctx: Context) -> dict[str, Any]:
 
 async def _project(ctx: Context) -> dict[str, Any]:
     """The project's look, of which everybody may know."""
-    row = await ctx.services.database.read(lambda transaction: read_fields(transaction, tuple(PROJECT)))
+    columns = (await ctx.services.schemas.get()).collection(COLLECTION).columns
+    query = Query(fields=tuple(name for name in PROJECT if name in columns))
+    row = await ProjectSettings(ctx.acting_as(SYSTEM)).read(query)
     return {name: row[name] if row.get(name) is not None else default for name, default in PROJECT.items()}
