@@ -8,7 +8,15 @@ import pytest
 from datastead import Settings, build_custom_models, get_model_definition
 from datastead.ai.endpoints import Endpoints
 from datastead.ai.models import BUILT_IN
-from datastead.errors import AIError, InvalidRequest, ModelNotAllowed, ModelNotFound, ProviderNotConfigured
+from datastead.errors import (
+    AIError,
+    InvalidRequest,
+    ModelNotAllowed,
+    ModelNotFound,
+    ProviderNotConfigured,
+    UnsupportedCapability,
+)
+from tests.ai.conftest import House
 
 OPENAI: dict[str, Any] = {"ai_openai_enabled": True, "ai_openai_api_key": "k"}
 
@@ -224,3 +232,9 @@ def test_only_configured_and_allowed_models_are_listed(settings: Callable[..., S
         "openai:gpt-5",
         "openai-compatible:local",
     ]
+
+
+async def test_a_model_that_makes_vectors_is_not_asked_for_an_answer(house: House) -> None:
+    with pytest.raises(UnsupportedCapability):
+        await house.ai.generate("Hello", model="text-embedding-3-small")
+    assert await house.rows() == []

@@ -54,6 +54,11 @@ def bounds_of(call: Call, model: ModelDefinition, wire: Mapping[str, Any], size_
 
 def check_call(call: Call, model: ModelDefinition) -> None:
     """Raises an `InvalidRequest` where the model cannot take the call, before anything is sent."""
+    if model.kind != "chat":
+        raise UnsupportedCapability(
+            f"`{model.model}` makes vectors, and does not answer.",
+            model=model.model, provider=model.provider, capability="chat",
+        )  # fmt: skip
     if call.max_tokens is not None and call.max_tokens > model.limit.output:
         raise InvalidRequest(
             f"`max_tokens` is {call.max_tokens}, and `{model.model}` answers with at most {model.limit.output} tokens.",
