@@ -1,6 +1,7 @@
 """A small HTTP load generator: one request, sent again and again over kept connections, from a process of its own."""
 
 import asyncio
+import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,33 +13,63 @@ CONNECTIONS = 32
 
 @dataclass(frozen=True)
 class Outcome:
-    """rps: answers per second. p50_ms, p99_ms: latencies."""
+    """rps: answers per second. p50_ms, p99_ms: latencies. answered: how many, with those of the warm-up."""
 
     rps: float
     p50_ms: float
     p99_ms: float
+    answered: int = 0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked for. body: JSON, sent with POST; None = GET. core: which one asks; None = any."""
+
+    port: int
+    path: str
+    token: str | None
+    seconds: float
+    body: str | None = None
+    connections: int = CONNECTIONS
+    core: int | None = None
+
+    @property
+    def request(self) -> bytes:
+        own = [f"Authorization: Bearer {self.token}"] if self.token else []
+        if self.body is not None:
+            own += ["Content-Type: application/json", f"Content-Length: {len(self.body.encode())}"]
+        method = "GET" if self.body is None else "POST"
+        lines = [f"{method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *own, "", self.body or ""]
+        return "\r\n".join(lines).encode()
 
 
 def measure(port: int, path: str, token: str | None, seconds: float) -> Outcome:
     """What a server answers under load, as seen from another process."""
+    return measured(Load(port, path, token, seconds))
+
+
+def measured(load: Load) -> Outcome:
+    """What a server answers under a load, as seen from another process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_run, port, path, token, seconds).result()
+        return pool.submit(_run, load).result()
 
 
-def _run(port: int, path: str, token: str | None, seconds: float) -> Outcome:
+def _run(load: Load) -> Outcome:
     import uvloop
 
-    return uvloop.run(_load(port, path, token, seconds))
+    if load.core is not None:
+        os.sched_setaffinity(0, {load.core})
+    return uvloop.run(_load(load))
 
 
-async def _load(port: int, path: str, token: str | None, seconds: float) -> Outcome:
-    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{authorization}\r\n".encode()
+async def _load(load: Load) -> Outcome:
+    port, seconds, request = load.port, load.seconds, load.request
     loop = asyncio.get_running_loop()
-    clients = [_Client(request) for _ in range(CONNECTIONS)]
+    clients = [_Client(request) for _ in range(load.connections)]
     for client in clients:
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
     await asyncio.sleep(seconds / 4)  # warm
+    warmed = sum(len(client.times) for client in clients)
     for client in clients:
         client.times.clear()
     begun = time.perf_counter()
@@ -47,7 +78,8 @@ async def _load(port: int, path: str, token: str | None, seconds: float) -> Outc
     times = sorted(latency for client in clients for latency in client.times)
     for client in clients:
         client.close()
-    return Outcome(len(times) / took, times[len(times) // 2] * 1000, times[int(len(times) * 0.99)] * 1000)
+    p50_s, p99_s = times[len(times) // 2], times[int(len(times) * 0.99)]
+    return Outcome(len(times) / took, p50_s * 1000, p99_s * 1000, warmed + len(times))
 
 
 class _Client(asyncio.Protocol):

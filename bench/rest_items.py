@@ -10,13 +10,10 @@ import argparse
 import json
 import os
 import secrets
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from load import Outcome, measure
+from servers import memory_mb, running
 
 ROWS = 1000
 GOALS = {"item by id": 8, "list of 25": 12}
@@ -46,7 +44,7 @@ FIELDS = [
 def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder, _datastead(Path(folder)) as (port, pid, started_s):
-        memory_mb = _memory_mb(pid)
+        idle_mb = memory_mb(pid)
         _fill(port)
         paths = {"item by id": "/items/articles/500", "list of 25": "/items/articles?limit=25&sort=-id"}
         bodies = {f"/{name.replace(' ', '-')}": _get(port, path) for name, path in paths.items()}
@@ -55,8 +53,8 @@ def main() -> None:
                 ours = [lambda path=path: measure(port, path, TOKEN, arguments.seconds)]
                 bare = [lambda name=name: measure(bare_port, f"/{name.replace(' ', '-')}", None, arguments.seconds)]
                 _report(name, *_rounds(ours[0], bare[0], arguments.rounds))
-        print(f"{'idle memory':12} {memory_mb:8.0f} MB                       (goal <= {MEMORY_GOAL_MB} MB)")
-        print(f"{'loaded':12} {_memory_mb(pid):8.0f} MB")
+        print(f"{'idle memory':12} {idle_mb:8.0f} MB                       (goal <= {MEMORY_GOAL_MB} MB)")
+        print(f"{'loaded':12} {memory_mb(pid):8.0f} MB")
         print(f"{'first answer':12} {started_s:8.2f} s                        (goal <= {START_GOAL_S} s)")
 
 
@@ -100,10 +98,10 @@ def _datastead(folder: Path) -> Iterator[tuple[int, int, float]]:
         "HOST": "127.0.0.1",
     }
     command = [sys.executable, "-m", "datastead", "serve"]
-    with _running(command, env, "/server/ping"):
+    with running(command, env, "/server/ping"):
         pass
     begun = time.perf_counter()
-    with _running(command, env, "/server/ping") as (port, pid):
+    with running(command, env, "/server/ping") as (port, pid):
         yield port, pid, time.perf_counter() - begun
 
 
@@ -113,7 +111,7 @@ def _bare(folder: Path, bodies: dict[str, bytes]) -> Iterator[int]:
     (folder / "bodies.json").write_text(json.dumps({path: json.loads(body) for path, body in bodies.items()}))
     (folder / "bare.py").write_text(BARE)
     command = [sys.executable, str(folder / "bare.py")]
-    with _running(command, {"PATH": os.environ["PATH"]}, next(iter(bodies))) as (port, _):
+    with running(command, {"PATH": os.environ["PATH"]}, next(iter(bodies))) as (port, _):
         yield port
 
 
@@ -131,29 +129,6 @@ async def answer(request):
 app = Starlette(routes=[Route(path, answer) for path in bodies])
 uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), access_log=False, log_level="warning")
 """
-
-
-@contextmanager
-def _running(command: list[str], env: dict[str, str], path: str) -> Iterator[tuple[int, int]]:
-    port = _free_port()
-    process = subprocess.Popen(command, env={**env, "PORT": str(port)}, stderr=subprocess.DEVNULL)
-    try:
-        _wait(process, port, path)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait(process: "subprocess.Popen[bytes]", port: int, path: str) -> None:
-    while process.poll() is None:
-        try:
-            _get(port, path)
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.01)
-        else:
-            return
-    raise SystemExit(f"The server ended with {process.returncode}.")
 
 
 def _fill(port: int) -> None:
@@ -184,20 +159,6 @@ def _get(port: int, path: str) -> bytes:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
     with urllib.request.urlopen(request) as answer:
         return bytes(answer.read())
-
-
-def _memory_mb(pid: int) -> float:
-    """The resident memory of a process and those it has started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    status = Path(f"/proc/{pid}/status").read_text()
-    own = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-    return own + sum(_memory_mb(int(child)) for child in children)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":
