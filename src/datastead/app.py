@@ -71,7 +71,7 @@ def create_app(
             allow_credentials=settings.cors_credentials,
             allow_methods=["GET", "POST", "PATCH", "DELETE", "SEARCH"],
             allow_headers=["Content-Type", "Authorization"],
-            expose_headers=["Content-Range"],
+            expose_headers=["Content-Range", "X-Datastead-Call", "X-Datastead-Cost", "X-Request-Id", "Retry-After"],
             max_age=18_000,
         )
     return app

@@ -36,7 +36,15 @@ def test_details_of_its_health_are_for_administrators(server: Server) -> None:
 
 def test_the_reference_describes_every_route_and_loads_nothing_from_elsewhere(server: Server) -> None:
     described = server.public.get("/openapi.json").json
-    for path in ("/items/{collection}", "/items/{collection}/{key}", "/flows/{flow}", "/auth/login", "/server/info"):
+    for path in (
+        "/items/{collection}",
+        "/items/{collection}/{key}",
+        "/flows/{flow}",
+        "/auth/login",
+        "/server/info",
+        "/ai/generate",
+        "/ai/v1/responses",
+    ):
         assert path in described["paths"]
     page = server.public.get("/docs")
     assert page.headers["content-type"].startswith("text/html")

@@ -140,6 +140,17 @@ def gateway(running_gateway: Gateway, simulator: Simulator) -> Iterator[Gateway]
         running_gateway.clients.pop().close()
 
 
+@pytest.fixture
+def own_gateway(simulator: Simulator, tmp_path: Path) -> Iterator[Gateway]:
+    """A server of its own, for budgets and limits, which are for all."""
+    settings = gateway_settings(simulator, tmp_path)
+    with serving(settings) as port:
+        gateway = Gateway(port, settings)
+        yield gateway
+        while gateway.clients:
+            gateway.clients.pop().close()
+
+
 @pytest.fixture(params=list(WIRES))
 def wire(request: pytest.FixtureRequest) -> str:
     """Each wire format behind the gateway."""

@@ -123,3 +123,26 @@ def test_an_error_in_the_middle_of_a_stream_is_the_clients_exception(
 def test_a_path_that_there_is_not_is_a_404(gateway: Gateway) -> None:
     answer = gateway.post("/ai/v1/images/generations", {})
     assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_url")
+
+
+def test_a_limit_of_ours_is_a_rate_limit_error_that_says_when_to_come_again(own_gateway: Gateway) -> None:
+    own_gateway.budget(limit_requests=1, window="minute")
+    chat = own_gateway.client().chat.completions
+    chat.create(model="local", messages=ASK, max_tokens=50)
+    with pytest.raises(openai.RateLimitError) as caught:
+        chat.create(model="local", messages=ASK, max_tokens=50)
+    headers = caught.value.response.headers
+    assert caught.value.code == "rate_limit_exceeded"
+    assert 0 <= int(headers["retry-after"]) <= 60
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("1", "0")
+
+
+def test_a_budget_that_is_used_up_is_a_402_that_is_not_tried_again(own_gateway: Gateway) -> None:
+    own_gateway.budget(limit_nano_usd=1)
+    for path, code in (("/ai/v1/chat/completions", "budget_exceeded"), ("/ai/v1/responses", "budget_exceeded")):
+        answer = own_gateway.post(path, {"model": "local", "messages": ASK, "input": "Hi", "stream": True})
+        assert (answer.status, answer.json["error"]["code"]) == (402, code)
+        assert answer.json["error"]["datastead"]["left"] == pytest.approx(1e-9)
+        assert answer.headers["x-should-retry"] == "false"
+    answer = own_gateway.post("/ai/generate", {"model": "local", "prompt": "Hi"})
+    assert (answer.status, answer.code) == (402, "BUDGET_EXCEEDED")

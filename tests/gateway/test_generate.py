@@ -78,6 +78,12 @@ def test_a_file_goes_with_the_prompt_as_base64(gateway: Gateway, simulator: Simu
     assert PIXEL in json.dumps(simulator.requests[-1]["json"])
 
 
+def test_data_follows_the_prompt(gateway: Gateway, simulator: Simulator) -> None:
+    gateway.post("/ai/generate", {"model": "local", "prompt": "Which is best?", "data": [{"stars": 5}]})
+    (message,) = simulator.requests[-1]["json"]["messages"]
+    assert message["content"] == 'Which is best?\n\n[{"stars":5}]'
+
+
 def test_a_body_may_be_larger_than_other_bodies(gateway: Gateway) -> None:
     answer = gateway.post("/ai/generate", {"model": "gpt-4.1", "prompt": "word " * 300_000, "maxTokens": 50})
     assert answer.status == 200, answer.body[:200]

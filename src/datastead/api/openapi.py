@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 import datastead
 from datastead.api.answers import Json
+from datastead.api.gateway.reference import model_paths
 
 Schema = Mapping[str, Any]
 
@@ -63,7 +64,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             description=(datastead.__doc__ or "").partition("\n")[0],
             routes=app.routes,
         )
-        found["paths"] = {**_items_paths(), **found["paths"]}
+        found["paths"] = {**_items_paths(), **model_paths(), **found["paths"]}
         found.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}, {}]
         app.openapi_schema = found

@@ -103,4 +103,15 @@ def _headers(error: BaseException) -> Headers:
     headers = [(b"x-should-retry", b"true" if error.retryable else b"false")]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(max(0, round(error.retry_after_s))).encode()))
-    return headers
+    return [*headers, *_limits(error)]
+
+
+def _limits(error: AIError) -> Headers:
+    """A limit of ours that is reached, in OpenAI's headers."""
+    unit, details = error.details.get("unit"), error.details
+    if unit not in {"requests", "tokens"} or not isinstance(error, errors.RateLimitExceeded):
+        return []
+    found = {"limit": details.get("limit"), "remaining": details.get("left")}
+    if error.retry_after_s is not None:
+        found["reset"] = f"{error.retry_after_s:.3f}s"
+    return [(f"x-ratelimit-{name}-{unit}".encode(), str(value).encode()) for name, value in found.items()]

@@ -42,7 +42,7 @@ class Native:
         stream = body.pop("stream", None)
         if stream is not None and not isinstance(stream, bool):
             raise wrong("stream", stream, "`true` or `false`")
-        prompt = body.pop("prompt", None)
+        prompt = _with_data(body.pop("prompt", None), body.pop("data", None))
         model_of(body)
         options = own_options(body, ctx)
         for name, read in _READ.items():
@@ -58,6 +58,14 @@ class Native:
 
     def refuse(self, error: BaseException) -> Json:
         return error_answer(error, contract=False)
+
+
+def _with_data(prompt: Any, data: Any) -> Any:
+    """The prompt, and after it what it is about: as JSON, where it is not text."""
+    if data is None:
+        return prompt
+    shown = data if isinstance(data, str) else orjson.dumps(data).decode()
+    return f"{prompt}\n\n{shown}" if isinstance(prompt, str) and prompt else shown
 
 
 class NativeEncoder:
