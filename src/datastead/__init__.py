@@ -7,11 +7,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datastead.ai.context_window import TokenCount as TokenCount
+    from datastead.ai.conversation import message_json as message_json
     from datastead.ai.engine import AI as AI
     from datastead.ai.engine import GenerationResult as GenerationResult
     from datastead.ai.models import ModelDefinition as ModelDefinition
     from datastead.ai.models import build_custom_models as build_custom_models
     from datastead.ai.models import get_model_definition as get_model_definition
+    from datastead.ai.vocabularies import count_tokens as count_tokens
+    from datastead.ai.vocabularies import truncate_tokens as truncate_tokens
     from datastead.context import PUBLIC as PUBLIC
     from datastead.context import SYSTEM as SYSTEM
     from datastead.context import Actor as Actor
@@ -35,8 +39,11 @@ if TYPE_CHECKING:
     from datastead.settings import Settings as Settings
 
 _HOMES = {
+    "datastead.ai.conversation": ("message_json",),
     "datastead.ai.engine": ("AI", "GenerationResult"),
     "datastead.ai.models": ("ModelDefinition", "build_custom_models", "get_model_definition"),
+    "datastead.ai.context_window": ("TokenCount",),
+    "datastead.ai.vocabularies": ("count_tokens", "truncate_tokens"),
     "datastead.context": ("PUBLIC", "SYSTEM", "Actor", "Context"),
     "datastead.data.items": ("Items",),
     "datastead.data.query": ("Query",),

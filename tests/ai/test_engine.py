@@ -98,7 +98,8 @@ async def test_a_result_is_json_for_the_steps_of_a_flow(house: House) -> None:
     result = await house.ai.generate("Hello", model="gpt-4.1")
     shown = result.to_dict()
     assert set(shown) == {
-        "content", "reasoning", "tool_calls", "usage", "cost", "model", "provider", "finish_reason", "call",
+        "content", "reasoning", "object", "tool_calls", "usage", "cost", "model", "provider", "finish_reason", "call",
+        "truncated", "repaired",
     }  # fmt: skip
     assert shown["usage"]["total"] == shown["usage"]["input"] + shown["usage"]["output"]
 

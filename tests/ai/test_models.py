@@ -95,7 +95,7 @@ def test_a_custom_model_without_limits_has_the_defaults() -> None:
     (model,) = build_custom_models([{"id": "m"}])
     assert (model.name, model.limit.context, model.limit.output) == ("m", 128_000, 16_000)
     assert (model.attachment, model.reasoning) == (False, False)
-    assert (model.tools, model.schema, model.kind) == (True, False, "chat")
+    assert (model.tools, model.schema, model.kind) == (True, True, "chat")
 
 
 def test_a_custom_model_says_what_it_can_do() -> None:

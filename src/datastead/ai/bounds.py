@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from datastead.ai.context_window import check_context
 from datastead.ai.models import ModelDefinition
-from datastead.errors import ContextLengthExceeded, InvalidRequest, UnsupportedCapability
+from datastead.errors import InvalidRequest, UnsupportedCapability
 from datastead.messages import Attachment, Call, Text, ToolResult
 
 FRAME_TOKENS = 64  # what a provider wraps around a prompt, beyond what the request's own JSON counts for
 TOOL_FRAME_TOKENS = 1024  # the hidden instructions that come with tools; Anthropic's are 264 to 804
-LONGEST_TOKEN = 128  # characters; the longest of OpenAI's and Google's vocabularies is a run of as many
 BYTES_PER_TOKEN = 3  # for estimates: English has about 4.5, most other writing 2 to 4
 
 _OUTPUT_CAPS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
@@ -64,18 +64,24 @@ def check_call(call: Call, model: ModelDefinition) -> None:
             f"`max_tokens` is {call.max_tokens}, and `{model.model}` answers with at most {model.limit.output} tokens.",
             parameter="max_tokens", value=call.max_tokens, allowed=model.limit.output,
         )  # fmt: skip
+    check_capabilities(call, model)
+    check_context(call, model)
+
+
+def check_capabilities(call: Call, model: ModelDefinition) -> None:
+    """Raises `UnsupportedCapability` where the model cannot do what the call asks for."""
     if not model.attachment and _attachments(call):
-        raise UnsupportedCapability(
-            f"`{model.model}` takes no attachments.",
-            model=model.model,
-            provider=model.provider,
-            capability="attachment",
-        )
+        raise _lacking(model, "attachment", "takes no attachments")
     if not model.reasoning and (call.enable_reasoning or call.effort or call.budget_tokens):
-        raise UnsupportedCapability(
-            f"`{model.model}` does not reason.", model=model.model, provider=model.provider, capability="reasoning"
-        )
-    _check_context(call, model)
+        raise _lacking(model, "reasoning", "does not reason")
+    if not model.tools and call.tools:
+        raise _lacking(model, "tools", "calls no tools")
+
+
+def _lacking(model: ModelDefinition, capability: str, what: str) -> UnsupportedCapability:
+    return UnsupportedCapability(
+        f"`{model.model}` {what}.", model=model.model, provider=model.provider, capability=capability
+    )
 
 
 def estimate_tokens(text: str) -> int:
@@ -86,24 +92,6 @@ def estimate_tokens(text: str) -> int:
 def estimate_prompt(call: Call) -> int:
     """About how many tokens a prompt is."""
     return sum(estimate_tokens(text) for text in _texts(call))
-
-
-def _check_context(call: Call, model: ModelDefinition) -> None:
-    texts = _texts(call)
-    allowed = model.limit.context
-    if sum(map(len, texts)) <= allowed:  # the count below is never higher
-        return
-    at_least = sum(_fewest_tokens(text) for text in texts)
-    if at_least > allowed:
-        raise ContextLengthExceeded(
-            f"The prompt has at least {at_least} tokens, and `{model.model}` takes {allowed}.",
-            counted=at_least, allowed=allowed, model=model.model, provider=model.provider,
-        )  # fmt: skip
-
-
-def _fewest_tokens(text: str) -> int:
-    """Tokens never reach across two words, and are never longer than `LONGEST_TOKEN`."""
-    return sum(-(-len(word) // LONGEST_TOKEN) for word in text.split())
 
 
 def _texts(call: Call) -> list[str]:

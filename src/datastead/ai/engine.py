@@ -3,16 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from datastead.ai.alarms import Alarms, Subscriber
+from datastead.ai.context_window import TokenCount, count
 from datastead.ai.endpoints import Endpoints
 from datastead.ai.listing import is_found, model_json
 from datastead.ai.models import ModelDefinition
 from datastead.ai.observers import Observer, Observers
 from datastead.ai.portal import Portal
+from datastead.ai.preparation import Job, Preparer, needs_preparation, repair_key
 from datastead.ai.price_list import PriceList, declared_price, entry_json, valid_at
 from datastead.ai.requests import (
     LONGEST_KEY,
@@ -30,8 +33,9 @@ from datastead.ai.results import GenerationResult
 from datastead.ai.streams import GenerationStream, StreamState, SyncStream
 from datastead.ai.targets import Targets
 from datastead.context import Clock, system_clock
-from datastead.errors import InvalidRequest
+from datastead.errors import AIError, InvalidOutput, InvalidRequest
 from datastead.extensions import Registry
+from datastead.messages import StreamEvent
 from datastead.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -67,7 +71,6 @@ class AI:
         observers: Sequence[Observer] = (),
     ) -> None:
         """observers: are told of each attempt at a call, such as metrics and traces."""
-        self._files = files
         self._settings = settings or load_settings()
         self._observers = Observers(observers) if observers else None
         self._registry = registry or Registry.discover()
@@ -75,6 +78,7 @@ class AI:
         self._clock = clock
         self._prices = PriceList(self._settings.ai_prices)
         self._targets = Targets(self._endpoints, self._registry, self._prices, clock)
+        self._preparer = Preparer(self._settings, files, set())
         self._given_database = database
         self._own_database: Database | None = None
         self._ledger: Ledger | None = None
@@ -91,7 +95,35 @@ class AI:
         """A model's whole answer. Raises an `AIError`, whose `code` says what went wrong."""
         check_names(options)
         caller = await self._started()
-        return await caller.generate(self._plan(prompt, options, stream=False))
+        if not needs_preparation(options):
+            return await caller.generate(self._plan(prompt, options, stream=False))
+        job = await self._prepared(prompt, options)
+        while True:
+            try:
+                result = job.took(await caller.generate(self._plan(None, job.asked(), stream=False)))
+            except InvalidOutput:
+                raise
+            except AIError as error:
+                job.failed(error)
+            else:
+                if result is not None:
+                    return result
+
+    async def object(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationResult:
+        """A model's answer as a value that fits `schema`: in `result.object`. Raises `InvalidOutput` where it does not.
+
+        schema: a JSON schema, or a pydantic model, of which the value is an instance then.
+        """
+        if options.get("schema") is None:
+            raise TypeError("`schema` is missing: what shall the answer be?")
+        return await self.generate(prompt, **options)
+
+    async def count_tokens(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> TokenCount:
+        """How many tokens the call would have, before it is sent. Takes what `generate` takes."""
+        check_names(options)
+        definition = self._targets.find(options["model"], options.get("provider")).definition
+        call = await self._preparer.call(prompt, options, definition)
+        return await asyncio.to_thread(count, call, definition)
 
     def generate_stream(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationStream:
         """A model's answer as it comes: `async for event in ai.generate_stream(…): print(event.content, end="")`."""
@@ -103,11 +135,45 @@ class AI:
             return await self._started(), self._plan(prompt, options, stream=True)
 
         state = StreamState()
+        if needs_preparation(options):
+            return GenerationStream(self._prepared_stream(prompt, options, state), state)
         return GenerationStream(Caller.stream(begin, state), state)
+
+    async def _prepared_stream(
+        self, prompt: str | None, options: CallOptions, state: StreamState
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """A stream with what is around it. Where an answer has to be mended, another follows, with a `Started`."""
+        from datastead.ai.call import Caller
+
+        caller = await self._started()
+        job = await self._prepared(prompt, options)
+
+        async def begin() -> "tuple[Caller, Plan]":
+            return caller, self._plan(None, job.asked(), stream=True)
+
+        while state.result is None:
+            one = StreamState()
+            try:
+                async with aclosing(Caller.stream(begin, one)) as events:
+                    async for event in events:
+                        yield event
+            except AIError as error:
+                job.failed(error)
+            else:
+                assert one.result is not None
+                state.result = job.took(one.result)
+
+    async def _prepared(self, prompt: str | None, options: CallOptions) -> Job:
+        target = self._targets.find(options["model"], options.get("provider"))
+        return await self._preparer.job(prompt, options, target.definition)
 
     def generate_sync(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationResult:
         """`generate`, for scripts: waits for the answer."""
         return self._in_portal().run(lambda: self.generate(prompt, **options))
+
+    def object_sync(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationResult:
+        """`object`, for scripts."""
+        return self._in_portal().run(lambda: self.object(prompt, **options))
 
     def generate_stream_sync(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> SyncStream:
         """`generate_stream`, for scripts: `for event in …`. Left early, it stops the provider."""
@@ -205,7 +271,9 @@ class AI:
 
     async def release(self, key: str, connection: "Connection | None" = None) -> None:
         """Lets go of the answer that is kept for a key: whoever asked for it has saved it, in the same transaction."""
-        await (await self._opened()).release(key, connection)
+        ledger = await self._opened()
+        await ledger.release(key, connection)
+        await ledger.release(repair_key(key), connection)
 
     async def start(self) -> None:
         """Opens the ledger. What processes held that have died since becomes `in_doubt`."""

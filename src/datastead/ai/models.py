@@ -39,7 +39,8 @@ class ModelDefinition:
 
     provider: `openai`, `anthropic`, `google`, `openai-compatible`, or the name of another custom endpoint.
     attachment: takes images and files. reasoning: can reason before it answers. tools: can call tools.
-    schema: can be held to a JSON schema by the provider itself. kind: `chat` answers, `embedding` makes vectors.
+    schema: can be held to a JSON schema by the provider itself (an endpoint that refuses
+    to is asked in words by itself). kind: `chat` answers, `embedding` makes vectors.
     api: which of OpenAI's two wire formats; None = the provider's own choice.
     provider_options: go into each request's JSON, as they are.
     """
@@ -52,7 +53,7 @@ class ModelDefinition:
     attachment: bool = False
     reasoning: bool = False
     tools: bool = True
-    schema: bool = False
+    schema: bool = True
     kind: Kind = "chat"
     api: Api | None = None
     provider_options: Mapping[str, Any] = field(default_factory=dict, hash=False)

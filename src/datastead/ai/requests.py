@@ -4,7 +4,11 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required, TypedDict, get_args
 
+from datastead.ai.attachments import attachment_of
+from datastead.ai.conversation import conversation, tool_choice_of, tools_of
 from datastead.ai.models import ModelDefinition
+from datastead.ai.parameters import invalid
+from datastead.ai.structure import in_words
 from datastead.errors import InvalidRequest
 from datastead.messages import (
     Attachment,
@@ -19,17 +23,24 @@ from datastead.messages import (
 )
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from datastead.context import Context
+
+Overflow = Literal["refuse", "truncate"]
 
 
 class CallOptions(TypedDict, total=False):
     """What `generate` and its three twins take beside the prompt.
 
     model: an id, `provider:model` or `provider/model`. provider: where it is, if the id alone does not say.
-    messages: earlier turns, `Message` or `{role, content}`; the prompt comes after them. attachments: go with the
-    prompt. max_tokens: output cap, tokens. schema: JSON schema of the answer. enable_reasoning, effort, budget_tokens:
-    how much to reason. parallel_tools: whether several tools may be called at once. service_tier, prompt_cache: see
-    `Call`. provider_options: into the request's JSON, as they are. timeout_s: for all attempts together.
+    messages: earlier turns, `Message` or JSON (see `conversation`); the prompt comes after them. attachments: go with
+    the prompt, `Attachment` or JSON (see `attachments`). max_tokens: output cap, tokens. tools: `ToolDefinition` or
+    `{name, description, inputSchema}`. tool_choice: `auto`, `none`, `required` or a tool's name. schema: JSON schema
+    of the answer, or a pydantic model. overflow: what to do where the prompt may not fit, `refuse` or `truncate`; None
+    = refuse what certainly does not. enable_reasoning, effort, budget_tokens: how much to reason. parallel_tools:
+    whether several tools may be called at once. service_tier, prompt_cache: see `Call`. provider_options: into the
+    request's JSON, as they are. timeout_s: for all attempts together.
     fallbacks: what to call in turn where the model cannot be reached: ids, or `{model, provider}`. cache: True, seconds
     or `{ttl}`: the same call within that time is answered without asking the provider.
     key: names the call: the same key again gives the same answer, without paying for it. purpose: for the ledger.
@@ -40,14 +51,15 @@ class CallOptions(TypedDict, total=False):
     provider: str | None
     messages: "Sequence[Message | Mapping[str, Any]] | None"
     system: str | None
-    attachments: Sequence[Attachment] | None
+    attachments: Sequence[Attachment | Mapping[str, Any]] | None
     max_tokens: int | None
     temperature: float | None
     top_p: float | None
     stop: str | Sequence[str] | None
-    tools: Sequence[ToolDefinition] | None
+    tools: Sequence[ToolDefinition | Mapping[str, Any]] | None
     tool_choice: str | None
-    schema: Mapping[str, Any] | None
+    schema: "Mapping[str, Any] | type[BaseModel] | None"
+    overflow: Overflow | None
     enable_reasoning: bool | None
     effort: Effort | None
     budget_tokens: int | None
@@ -101,6 +113,8 @@ def build_call(prompt: str | None, options: CallOptions, definition: ModelDefini
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     system, messages = _conversation(prompt, given)
     checked = {name: check(given, name) for name, check in _CHECKS.items() if name in given}
+    if "schema" in checked and not definition.schema:
+        system = in_words(checked.pop("schema"), system)
     extra = _object(given, "provider_options") if "provider_options" in given else _NOTHING
     return Call(
         model=definition.model,
@@ -116,7 +130,7 @@ def text_option(options: CallOptions, name: Literal["key", "purpose"], longest: 
     """A short text for the ledger. Raises `InvalidRequest` where it would not fit."""
     value = options.get(name)
     if value is not None and not (isinstance(value, str) and 0 < len(value) <= longest):
-        raise _invalid(name, value, f"text of 1 to {longest} characters")
+        raise invalid(name, value, f"text of 1 to {longest} characters")
     return value
 
 
@@ -126,7 +140,7 @@ def timeout_of(options: CallOptions, default_s: float) -> float:
     if value is None:
         return default_s
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise _invalid("timeout_s", value, "a number of seconds above 0")
+        raise invalid("timeout_s", value, "a number of seconds above 0")
     return float(value)
 
 
@@ -136,7 +150,7 @@ def fallbacks_of(options: CallOptions) -> tuple[Fallback, ...]:
     if not given:
         return ()
     if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or len(given) > MOST_FALLBACKS:
-        raise _invalid("fallbacks", given, f"a list of up to {MOST_FALLBACKS} models")
+        raise invalid("fallbacks", given, f"a list of up to {MOST_FALLBACKS} models")
     return tuple(_fallback(each, position) for position, each in enumerate(given))
 
 
@@ -147,7 +161,7 @@ def cache_ttl_of(options: CallOptions) -> float | None:
         return CACHE_TTL_S if given else None
     ttl_s = given.get("ttl") if isinstance(given, Mapping) and given.keys() == {"ttl"} else given
     if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or not 0 < ttl_s <= LONGEST_CACHE_TTL_S:
-        raise _invalid("cache", given, "`true`, a number of seconds above 0 (a year at most), or `{ttl: seconds}`")
+        raise invalid("cache", given, "`true`, a number of seconds above 0 (a year at most), or `{ttl: seconds}`")
     return float(ttl_s)
 
 
@@ -172,48 +186,31 @@ def who_of(context: "Context | None") -> Mapping[str, str | None]:
 
 
 def _conversation(prompt: str | None, given: Mapping[str, Any]) -> tuple[str | None, tuple[Message, ...]]:
-    systems = [given["system"]] if given.get("system") else []
-    messages: list[Message] = []
-    for position, message in enumerate(given.get("messages", ())):
-        if isinstance(message, Message):
-            messages.append(message)
-        elif isinstance(message, Mapping) and message.get("role") == "system":
-            systems.append(_content(message.get("content"), position))
-        else:
-            messages.append(_message(message, position))
+    system = given.get("system", "")
+    if not isinstance(system, str):
+        raise invalid("system", system, "text")
+    systems, messages = conversation(given["messages"]) if "messages" in given else ([], [])
     if prompt is not None and not isinstance(prompt, str):
-        raise _invalid("prompt", prompt, "text")
-    parts: tuple[Part, ...] = (*([Text(prompt)] if prompt else []), *given.get("attachments", ()))
+        raise invalid("prompt", prompt, "text")
+    parts: tuple[Part, ...] = (Text(prompt),) if prompt else ()
+    if "attachments" in given:
+        parts = (*parts, *_attachments(given["attachments"]))
     turns = (*messages, Message("user", parts)) if parts else tuple(messages)
     if not any(turn.parts for turn in turns):
         raise InvalidRequest("There is nothing to answer: `prompt` and `messages` are empty.", parameter="prompt")
-    return "\n\n".join(systems) or None, turns
+    return "\n\n".join([system, *systems] if system else systems) or None, turns
 
 
-def _message(message: Any, position: int) -> Message:
-    if not isinstance(message, Mapping) or message.get("role") not in {"user", "assistant"}:
-        raise _invalid(
-            f"messages.{position}", message, "a `Message`, or `{role, content}` of user, assistant or system"
-        )
-    return Message(message["role"], (Text(_content(message.get("content"), position)),))
-
-
-def _content(content: Any, position: int) -> str:
-    """Text, or a list of `{type: "text", text}`."""
-    if isinstance(content, str):
-        return content
-    pieces = content if isinstance(content, Sequence) else [None]
-    texts = [piece.get("text") if isinstance(piece, Mapping) and piece.get("type") == "text" else None
-             for piece in pieces]  # fmt: skip
-    if not all(isinstance(text, str) for text in texts):
-        raise _invalid(f"messages.{position}.content", content, "text, or a list of `{type: 'text', text}`")
-    return "".join(str(text) for text in texts)
+def _attachments(given: Any) -> list[Attachment]:
+    if isinstance(given, str | Mapping | Attachment) or not isinstance(given, Sequence):
+        raise invalid("attachments", given, "a list of attachments")
+    return [attachment_of(each, f"attachments.{position}") for position, each in enumerate(given)]
 
 
 def _count(given: Mapping[str, Any], name: str) -> int:
     value = given[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _invalid(name, value, "a whole number of tokens, 1 or more")
+        raise invalid(name, value, "a whole number of tokens, 1 or more")
     return value
 
 
@@ -221,7 +218,7 @@ def _number(low: float, high: float) -> Callable[[Mapping[str, Any], str], float
     def check(given: Mapping[str, Any], name: str) -> float:
         value = given[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise _invalid(name, value, f"a number from {low} to {high}")
+            raise invalid(name, value, f"a number from {low} to {high}")
         return value
 
     return check
@@ -231,7 +228,7 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Mapping[str, Any], str], str]
     def check(given: Mapping[str, Any], name: str) -> str:
         value: str = given[name]
         if value not in allowed:
-            raise _invalid(name, value, f"one of {', '.join(f'`{each}`' for each in allowed)}")
+            raise invalid(name, value, f"one of {', '.join(f'`{each}`' for each in allowed)}")
         return value
 
     return check
@@ -240,31 +237,31 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Mapping[str, Any], str], str]
 def _flag(given: Mapping[str, Any], name: str) -> bool:
     value: bool = given[name]
     if not isinstance(value, bool):
-        raise _invalid(name, value, "`true` or `false`")
+        raise invalid(name, value, "`true` or `false`")
     return value
 
 
 def _fallback(given: Any, position: int) -> Fallback:
     named = {"model": given} if isinstance(given, str) else given
     if not isinstance(named, Mapping) or not {"model"} <= named.keys() <= {"model", "provider"}:
-        raise _invalid(f"fallbacks.{position}", given, "a model's id, or `{model, provider}`")
+        raise invalid(f"fallbacks.{position}", given, "a model's id, or `{model, provider}`")
     model, provider = named["model"], named.get("provider")
     if not (isinstance(model, str) and model) or not (provider is None or isinstance(provider, str)):
-        raise _invalid(f"fallbacks.{position}", given, "a model's id, or `{model, provider}`")
+        raise invalid(f"fallbacks.{position}", given, "a model's id, or `{model, provider}`")
     return Fallback(model, provider)
 
 
 def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value: Mapping[str, Any] = given[name]
     if not isinstance(value, Mapping):
-        raise _invalid(name, value, "an object")
+        raise invalid(name, value, "an object")
     return value
 
 
 def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = [given[name]] if isinstance(given[name], str) else given[name]
     if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
-        raise _invalid(name, value, "text, or a list of texts")
+        raise invalid(name, value, "text, or a list of texts")
     return tuple(value)
 
 
@@ -274,8 +271,8 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
     "temperature": _number(0, 2),
     "top_p": _number(0, 1),
     "stop": _texts,
-    "tools": lambda given, name: tuple(given[name]),
-    "tool_choice": lambda given, name: str(given[name]),
+    "tools": lambda given, name: tools_of(given[name]),
+    "tool_choice": lambda given, name: tool_choice_of(given[name], tools_of(given.get("tools", ()))),
     "schema": _object,
     "enable_reasoning": lambda given, name: bool(given[name]),
     "effort": _one_of(get_args(Effort)),
@@ -283,8 +280,3 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
     "service_tier": _one_of(get_args(ServiceTier)),
     "prompt_cache": _one_of(get_args(PromptCache)),
 }
-
-
-def _invalid(parameter: str, value: Any, allowed: str) -> InvalidRequest:
-    shown = repr(value)[:80]
-    return InvalidRequest(f"`{parameter}` is {shown}: use {allowed}.", parameter=parameter)

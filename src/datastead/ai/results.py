@@ -6,6 +6,9 @@ from decimal import Decimal
 from time import perf_counter
 from typing import Any
 
+from pydantic import BaseModel
+
+from datastead.ai.context_window import Cut, cuts_json
 from datastead.ai.prices import usd
 from datastead.messages import (
     Finished,
@@ -39,6 +42,8 @@ class GenerationResult:
     cost_nano_usd: None where the model's price is unknown. reasoning: its explanation, where the provider gives one.
     model, provider: as they were called; response_model: as the provider names it. call: id of the ledger's row.
     usage_source: `provider`, or `estimated` where it did not say. warnings: of budgets that only warn.
+    object: the answer as a value that fits the `schema` that was asked for. truncated: what was cut out of the prompt.
+    repaired: id of an earlier call whose answer did not fit; `usage` and `cost` are those of both.
     """
 
     content: str
@@ -55,6 +60,9 @@ class GenerationResult:
     response_model: str | None = None
     usage_source: str = "provider"
     warnings: tuple[Mapping[str, Any], ...] = ()
+    object: Any = None
+    truncated: tuple[Cut, ...] = ()
+    repaired: str | None = None
 
     @property
     def text(self) -> str:
@@ -77,6 +85,7 @@ class GenerationResult:
         return {
             "content": self.content,
             "reasoning": self.reasoning,
+            "object": json_value(self.object),
             "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in self.tool_calls],
             "usage": usage_json(self.usage),
             "cost": None if self.cost is None else float(self.cost),
@@ -85,6 +94,8 @@ class GenerationResult:
             "finish_reason": self.finish_reason,
             "call": self.call,
             **({"warnings": [dict(warning) for warning in self.warnings]} if self.warnings else {}),
+            "truncated": cuts_json(self.truncated),
+            "repaired": self.repaired,
         }
 
     def to_answer(self) -> dict[str, Any]:
@@ -114,6 +125,11 @@ class GenerationResult:
         found += [TextDelta(self.content)] if self.content else []
         found += [ToolCallDone(call) for call in self.tool_calls]
         return [*found, UsageReport(self.usage), Finished(self.finish_reason)]
+
+
+def json_value(value: Any) -> Any:
+    """The value as JSON, where it is an instance of a pydantic model."""
+    return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
 
 
 _PLAIN = (

@@ -43,7 +43,7 @@ class CustomModel(BaseModel):
     attachment: bool = False
     reasoning: bool = False
     tools: bool = True
-    schema_: bool = Field(False, alias="schema")
+    schema_: bool = Field(True, alias="schema")
     kind: Literal["chat", "embedding"] = "chat"
     cost: DeclaredCost | None = None
     provider_options: dict[str, Any] = Field(default_factory=dict, alias="providerOptions")
