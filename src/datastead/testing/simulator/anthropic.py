@@ -35,6 +35,7 @@ MESSAGES = {
     "model-not-found": "model: no-such-model",
     "no-route": "Not found",
 }
+MOST_MARKS = 4
 _FINISH: dict[Finish, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -53,6 +54,8 @@ class AnthropicMessages:
         if unknown:
             raise Fault("invalid", f"{unknown[0]}: Extra inputs are not permitted")
         _check_thinking(model, body)
+        _check_tier(body)
+        _check_marks(body)
         messages = _messages(body.get("messages"))
         _check_calls(messages)
         last = messages[-1]
@@ -146,6 +149,20 @@ def _check_model(body: Mapping[str, Any]) -> str:
     if model.startswith("no-such"):
         raise Fault("model-not-found", f"model: {model}")
     return model
+
+
+def _check_tier(body: Mapping[str, Any]) -> None:
+    if body.get("service_tier") not in {None, "auto", "standard_only"}:
+        raise Fault("invalid", "service_tier: Input should be 'auto' or 'standard_only'")
+
+
+def _check_marks(body: Mapping[str, Any]) -> None:
+    """At most four parts of a prompt may be kept, and none of them is a thought."""
+    found = orjson.dumps([body.get("tools"), body.get("system"), body.get("messages")]).count(b'"cache_control":')
+    found += body.get("cache_control") is not None
+    if found > MOST_MARKS:
+        text = f"A maximum of {MOST_MARKS} blocks with cache_control may be provided. Found {found}."
+        raise Fault("invalid", text)
 
 
 def _check_thinking(model: str, body: Mapping[str, Any]) -> None:

@@ -33,7 +33,8 @@ class Ask:
     """What a request wants.
 
     prompt: all its text, without the system's. tool_result: its end, where that is a tool's.
-    texts, dimensions, encoding: what shall become vectors, how long, and written how.
+    tier: the service tier that is served. texts, dimensions, encoding: what shall become vectors, how long, and how
+    they are written.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Ask:
     stream: bool = False
     include_usage: bool = True
     reasoning: bool = False
+    tier: str | None = None
     texts: tuple[str, ...] = ()
     dimensions: int | None = None
     encoding: str = "float"

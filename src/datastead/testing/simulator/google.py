@@ -73,6 +73,7 @@ class GoogleGenerate:
             must_call=_must_call(body, tools),
             tool_result=orjson.dumps(results[-1].get("response")).decode() if results else None,
             stream=method == "streamGenerateContent",
+            tier=_tier(body),
             reasoning=bool(thinking.get("includeThoughts")),
         )
 
@@ -190,9 +191,20 @@ def _details(fault: Fault) -> list[dict[str, Any]]:
 def _body(ask: Ask, answer: Answer, parts: list[dict[str, Any]], *, end: bool = False) -> dict[str, Any]:
     finish = {"finishReason": _FINISH[answer.finish]} if end else {}
     content = {} if answer.finish == "content-filter" else {"content": {"parts": parts, "role": "model"}}
-    usage = {} if answer.counts is None else {"usageMetadata": _usage(answer.counts, whole=end)}
+    usage = {} if answer.counts is None else {"usageMetadata": {**_usage(answer.counts, whole=end), **_served(ask)}}
     named = {"modelVersion": ask.model, "responseId": f"sim{answer.number:06d}"}
     return {"candidates": [{**content, **finish, "index": 0}], **usage, **named}
+
+
+def _tier(body: Mapping[str, Any]) -> str | None:
+    tier = body.get("serviceTier")
+    if tier not in {None, "standard", "flex", "priority"}:
+        raise Fault("invalid", f"Invalid value at 'service_tier': \"{tier}\"")
+    return tier
+
+
+def _served(ask: Ask) -> dict[str, Any]:
+    return {} if ask.tier is None else {"serviceTier": ask.tier}
 
 
 def _usage(counts: Counts, *, whole: bool) -> dict[str, Any]:

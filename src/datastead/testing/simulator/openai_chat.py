@@ -42,6 +42,7 @@ class OpenAIChat:
         model = rules.check_model(body)
         if not self._compatible:
             _check_options(model, body)
+        rules.check_tools(body)
         messages = _messages(body.get("messages"))
         _check_calls(messages)
         tools = tuple(_tool_name(tool, position) for position, tool in enumerate(body.get("tools") or []))
@@ -57,6 +58,7 @@ class OpenAIChat:
             must_call=_must_call(choice, tools),
             tool_result="".join(_texts(last)) if last["role"] == "tool" else None,
             stream=bool(body.get("stream")),
+            tier=rules.check_tier(body),
             include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         )
 
@@ -108,7 +110,7 @@ class OpenAIChat:
 
 def _head(ask: Ask, answer: Answer, kind: str) -> dict[str, Any]:
     head = {"id": f"chatcmpl-sim{answer.number:06d}", "object": kind, "created": int(time.time()), "model": ask.model}
-    return {**head, "service_tier": "default", "system_fingerprint": "fp_simulated"}
+    return {**head, "service_tier": ask.tier, "system_fingerprint": "fp_simulated"}
 
 
 def _chunk(ask: Ask, answer: Answer, delta: dict[str, Any], finish: str | None = None) -> bytes:

@@ -30,6 +30,7 @@ class OpenAIResponses:
         model = rules.check_model(body)
         rules.refuse_unknown(body, _FIELDS)
         _check_options(model, body)
+        rules.check_tools(body)
         items = _items(body.get("input"))
         _check_calls(items)
         choice = body.get("tool_choice")
@@ -45,6 +46,7 @@ class OpenAIResponses:
             must_call=_must_call(choice, tools),
             tool_result=str(last.get("output")) if last.get("type") == "function_call_output" else None,
             stream=bool(body.get("stream")),
+            tier=rules.check_tier(body),
             reasoning=bool((body.get("reasoning") or {}).get("summary")),
         )
 
@@ -196,6 +198,7 @@ def _response(ask: Ask, answer: Answer, status: str, output: list[dict[str, Any]
         "model": ask.model,
         "output": output,
         "parallel_tool_calls": True,
+        "service_tier": ask.tier,
         "temperature": 1.0,
         "tool_choice": "auto",
         "tools": [],

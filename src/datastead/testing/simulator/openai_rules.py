@@ -9,6 +9,7 @@ from starlette.requests import Request
 from datastead.testing.simulator.exchange import Fault
 
 _REASONING_MODEL = re.compile(r"^(o\d|gpt-5)(?!.*chat)")
+_TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
 _FUNCTION_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 
 _REFUSALS: dict[str, tuple[int, str, str | None, str | None]] = {
@@ -87,6 +88,22 @@ def refuse_unknown(body: Mapping[str, Any], known: frozenset[str]) -> None:
     unknown = sorted(set(body) - known)
     if unknown:
         raise Fault("invalid", f"Unknown parameter: '{unknown[0]}'.", param=unknown[0], code="unknown_parameter")
+
+
+def check_tools(body: Mapping[str, Any]) -> None:
+    """Parallel calls are only spoken of where there are tools."""
+    if body.get("parallel_tool_calls") is not None and not body.get("tools"):
+        message = "'parallel_tool_calls' is only allowed when 'tools' are specified."
+        raise Fault("invalid", message, param="parallel_tool_calls")
+
+
+def check_tier(body: Mapping[str, Any]) -> str:
+    """The service tier that is served: the one that was asked for."""
+    tier = body.get("service_tier") or "auto"
+    if tier not in _TIERS:
+        message = f"Invalid value: '{tier}'. Supported values are: {', '.join(sorted(_TIERS))}."
+        raise Fault("invalid", message, param="service_tier", code="invalid_value")
+    return "default" if tier == "auto" else "priority" if tier == "fast" else str(tier)
 
 
 def refuse_name(name: Any, where: str) -> None:
