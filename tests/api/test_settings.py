@@ -398,3 +398,30 @@ def test_a_database_of_directus_keeps_its_row_and_its_columns(own: Callable[...,
         assert patch(server, ai_openai_api_key=KEY).data["id"] == 3
         assert asked(server, "openai:gpt-5-mini").json["content"]
         assert refused(patch(server, ai_google_api_key=KEY)) == (400, "INVALID_PAYLOAD")
+
+
+def test_a_filter_that_adds_a_header_leaves_the_others_their_values(
+    own: Callable[..., Settings], simulator: Simulator
+) -> None:
+    with serving(own()) as port:
+        server = Server(port)
+        options = {"type": "filter", "scope": ["settings.update"], "return": "add"}
+        headers = [{"header": "X-Added", "value": "yes"}, "{{ $trigger.payload.ai_openai_compatible_headers[0] }}"]
+        payload = {
+            "ai_openai_compatible_headers": headers,
+            "ai_openai_compatible_base_url": "{{ $trigger.payload.ai_openai_compatible_base_url }}",
+        }
+        operation = {"key": "add", "type": "transform", "options": {"json": payload}}
+        flow = {"id": str(uuid4()), "name": "Add", "status": "active", "trigger": "event", "options": options}
+        assert server.post("/flows/apply", {**flow, "operations": [operation]}).status == 200
+        url = simulator.base_url("openai-compatible")
+        changed = patch(
+            server,
+            ai_openai_compatible_base_url=url,
+            ai_openai_compatible_headers=[{"header": "X-Team", "value": "blue"}],
+        )
+        assert changed.status == 200, changed.body
+        simulator.reset()
+        assert asked(server, "openai-compatible:any").json["content"]
+        sent = simulator.requests[0]["headers"]
+        assert (sent["x-added"], sent["x-team"]) == ("yes", "blue")

@@ -27,10 +27,8 @@ def test_users_are_added_given_tokens_and_listed_without_them(tmp_path: Path) ->
     assert token not in listed
 
 
-def test_a_wrong_email_role_or_a_taken_email_is_a_line_without_a_trace(tmp_path: Path) -> None:
-    datastead(tmp_path, "create", "ada@example.com")
-    for arguments in (("ada@example.com",), ("nobody",), ("b@example.com", "--role", "Nobodies")):
-        refused = datastead(tmp_path, "create", *arguments)
-        assert (refused.returncode, refused.stdout) == (1, "")
-        assert len(refused.stderr.splitlines()) == 1
-        assert "Traceback" not in refused.stderr
+def test_a_wrong_role_is_a_line_without_a_trace(tmp_path: Path) -> None:
+    refused = datastead(tmp_path, "create", "b@example.com", "--role", "Nobodies")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+    assert "`Nobodies`" in refused.stderr

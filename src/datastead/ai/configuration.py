@@ -174,8 +174,9 @@ class Configuration:
                 is_failing = True
 
     def _seal_anew(self, transaction: "Transaction") -> None:
-        """Each secret that `SECRET_PREVIOUS` opens, unless somebody changes it meanwhile."""
+        """Each secret that `SECRET_PREVIOUS` opens."""
         vault, table = Vault(self._settings), system.settings
+        transaction.execute(sa.select(table.c.id).with_for_update())
         for name, value in read_fields(transaction, SECRETS).items():
             anew = in_secrets(value, lambda text, name=name: _sealed_anew(vault, place_of(COLLECTION, name), text))  # type: ignore[misc]
             if anew != value:

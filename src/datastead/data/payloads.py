@@ -184,7 +184,21 @@ def unconcealed(collection: Collection, filtered: Any, payload: Mapping[str, Any
     """What the filters have made of `shown(payload)`, with the concealed values that they left put back."""
     if not isinstance(filtered, Mapping):
         return filtered
-    masked = shown(collection, payload)
     return {
-        name: payload[name] if name in masked and value == masked[name] else value for name, value in filtered.items()
+        name: _put_back(collection.fields[name], value, payload[name]) if name in payload else value
+        for name, value in filtered.items()
     }
+
+
+def _put_back(item: Field, value: Any, original: Any) -> Any:
+    if value == _concealed(item, original):
+        return original
+    if not item.has_sealed_values or not isinstance(value, list):
+        return value
+    secrets = {str(entry.get("header")): entry.get("value") for entry in original or () if isinstance(entry, Mapping)}
+    return [
+        {**entry, "value": secrets.get(str(entry.get("header")), CONCEALED)}
+        if isinstance(entry, Mapping) and entry.get("value") == CONCEALED
+        else entry
+        for entry in value
+    ]
