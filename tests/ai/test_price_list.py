@@ -192,3 +192,9 @@ def test_a_moment_without_an_offset_is_meant_in_utc(settings: Callable[..., Sett
     entry = {"provider": "openai", "model": "gpt-5", "input": 1, "output": 1, "valid_from": "2026-12-01T01:00:00+02:00"}
     (price,) = settings(ai_prices=[entry]).ai_prices
     assert price.valid_from == datetime(2026, 12, 1, tzinfo=UTC) - timedelta(hours=1)
+
+
+def test_a_price_of_the_settings_may_name_an_endpoint_as_it_is_shown(settings: Callable[..., Settings]) -> None:
+    declared = [{"provider": "ours", "model": "local", "input": 9, "output": 9}]
+    ai = AI(settings(ai_openai_compatible_name="ours", ai_prices=declared), registry=REGISTRY)
+    assert cost_of(ai, "local", "openai-compatible").input == 9

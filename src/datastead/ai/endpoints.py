@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from datastead.settings import CustomModel, Settings
+    from datastead.settings.prices import DeclaredPrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,12 @@ class Endpoints:
     def title(self, provider: str) -> str:
         """The shown name of a provider."""
         return self._title if provider == COMPATIBLE else TITLES.get(provider, provider)
+
+    def priced(self, prices: "Sequence[DeclaredPrice]") -> "list[DeclaredPrice]":
+        """The prices of the settings, each under its provider's own name."""
+        return [
+            price.model_copy(update={"provider": self._aliases.get(price.provider, price.provider)}) for price in prices
+        ]
 
     def provider_name(self, provider: str) -> str:
         """The name of a provider, configured or not, that also goes by another. Raises `InvalidRequest`."""

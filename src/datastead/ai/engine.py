@@ -76,7 +76,7 @@ class AI:
         self._registry = registry or Registry.discover()
         self._endpoints = Endpoints(self._settings)
         self._clock = clock
-        self._prices = PriceList(self._settings.ai_prices)
+        self._prices = PriceList(self._endpoints.priced(self._settings.ai_prices))
         self._targets = Targets(self._endpoints, self._registry, self._prices, clock)
         self._preparer = Preparer(self._settings, files, set())
         self._given_database = database

@@ -25,7 +25,9 @@ _versions = system.versions
 async def refresh(prices: PriceList, database: Database, now_s: float) -> bool:
     """Reads the entries anew where one has been added; whether that was so. now_s: by a clock that never goes back."""
     prices.checked = now_s  # before it is waited for, so that the other calls do not all ask
-    version = await database.fetch(database.prepare(_version()), {})
+    if prices.query is None:
+        prices.query = database.prepare(_version())
+    version = await database.fetch(prices.query, {})
     if version == prices.version:
         return False
     prices.keep(await database.read(_load), version)

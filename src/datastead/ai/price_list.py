@@ -7,7 +7,7 @@ then what came last.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -17,6 +17,9 @@ from datastead.ai.models import Limit, ModelDefinition
 from datastead.ai.price_data import PACKAGE, known_elsewhere
 from datastead.errors import InvalidRequest
 from datastead.settings.prices import DeclaredLimits, DeclaredPrice
+
+if TYPE_CHECKING:
+    from datastead.data.engine import Prepared
 
 POLL_S = 0.5
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,12 +43,14 @@ class PriceList:
     """The entries of the settings and of one database, in memory.
 
     version: of the database's entries. checked: when it was last compared, by a clock that never goes back, seconds.
+    query: what reads the version, compiled.
     """
 
     def __init__(self, declared: Iterable[DeclaredPrice]) -> None:
         self._declared = [_declared(price) for price in declared]
         self._entries: dict[tuple[str, str], list[Entry]] = {}
         self.version: Any = None
+        self.query: Prepared | None = None
         self.checked = float("-inf")
         self.keep((), None)
 
