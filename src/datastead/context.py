@@ -42,6 +42,14 @@ class Actor:
     user_agent: str | None = None
     token: str | None = None
 
+    @property
+    def fingerprint(self) -> str:
+        """All that permissions depend on: two actors that differ in it share no kept answer.
+
+        Whoever makes permissions depend on more than this (an address, say) adds it here.
+        """
+        return repr((self.user, self.role, self.roles, self.is_admin, self.has_app_access, self.token))
+
 
 PUBLIC = Actor()
 SYSTEM = Actor(is_admin=True, has_app_access=True)

@@ -99,7 +99,7 @@ async def test_a_result_is_json_for_the_steps_of_a_flow(house: House) -> None:
     shown = result.to_dict()
     assert set(shown) == {
         "content", "reasoning", "object", "tool_calls", "usage", "cost", "model", "provider", "finish_reason", "call",
-        "truncated", "repaired",
+        "truncated", "repaired", "cached", "saved", "attempts",
     }  # fmt: skip
     assert shown["usage"]["total"] == shown["usage"]["input"] + shown["usage"]["output"]
 

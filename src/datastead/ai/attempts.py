@@ -5,22 +5,18 @@ from dataclasses import dataclass, field, replace
 from random import getrandbits
 from time import perf_counter, time_ns
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
-from datastead.ai.bounds import Bounds, bounds_of, estimate_prompt, estimate_tokens
+from datastead.ai.bounds import estimate_prompt, estimate_tokens
 from datastead.ai.budgets import Warnings
-from datastead.ai.endpoints import Source
-from datastead.ai.ledger import Policy, SettledState, Settlement
-from datastead.ai.models import ModelDefinition
+from datastead.ai.ledger import SettledState, Settlement
+from datastead.ai.plans import Plan, Request
 from datastead.ai.prices import Price, cost_nano_usd
-from datastead.ai.requests import Fallback
-from datastead.ai.results import Collected, GenerationResult
+from datastead.ai.results import AttemptMade, Collected, GenerationResult
 from datastead.ai.sse import SseParser
-from datastead.errors import AIError, ContentFiltered, InvalidRequest, ProviderUnavailable
-from datastead.extensions import Provider
-from datastead.messages import Call, Endpoint, StreamEvent, Usage, WireRequest
+from datastead.errors import AIError, ContentFiltered, ProviderUnavailable
+from datastead.messages import StreamEvent, Usage
 
 CANCELLED = "CANCELLED"
 """The ledger's error code of a call that its caller gave up."""
@@ -32,65 +28,14 @@ _NOT_AS_DOCUMENTED = (KeyError, IndexError, TypeError, AttributeError, ValueErro
 """What a mapping raises over an answer that is not of the documented shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A model that can be called, and how."""
-
-    definition: ModelDefinition
-    source: Source
-    provider: Provider
-    endpoint: Endpoint
-    price: Price
-
-    @property
-    def host(self) -> str:
-        """The endpoint's host and port, for messages."""
-        parts = urlsplit(self.endpoint.base_url)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
-@dataclass(slots=True)
-class Plan:
-    """A call that is to be made, by as many attempts as it takes. deadline: by the loop's clock, seconds."""
-
-    target: Target
-    call: Call
-    who: Mapping[str, str | None]
-    deadline: float
-    policy: Policy
-    key: str | None = None
-    purpose: str | None = None
-    fallbacks: tuple[Fallback, ...] = ()
-    cache_ttl_s: float | None = None
-
-
-@dataclass(slots=True)
-class Request:
-    """What is sent, and the most that it can use."""
-
-    wire: WireRequest
-    body: bytes
-    bounds: Bounds
-
-
-def build_request(plan: Plan) -> Request:
-    """The HTTP request of a plan. Raises `InvalidRequest` where the call has no JSON."""
-    target = plan.target
-    wire = target.provider.request(target.endpoint, target.definition, plan.call)
-    try:
-        body = orjson.dumps(wire.json)
-    except TypeError as error:
-        raise InvalidRequest(f"The call cannot be written as JSON: {error}.") from error
-    return Request(wire, body, bounds_of(plan.call, target.definition, wire.json, len(body)))
-
-
 @dataclass(slots=True)
 class Attempt:
     """An attempt under way.
 
     sent: whether the provider may have seen the request. is_json: its answer is one JSON document, though a stream was
     asked for. at_end: nothing more comes. was_cut: it ended too early. is_closed: its settlement is being written.
-    warnings: of budgets. problem: what the provider said after the events that were read last.
+    warnings: of budgets. problem: what the provider said after the events that were read last. request_id: the vendor's
+    name for it.
     """
 
     id: str
@@ -105,9 +50,15 @@ class Attempt:
     is_closed: bool = False
     problem: AIError | None = None
     warnings: Warnings = ()
+    request_id: str | None = None
     _parser: SseParser = field(default_factory=SseParser)
     _decode: Callable[[dict[str, Any]], Iterable[StreamEvent]] | None = None
     _whole: list[bytes] = field(default_factory=list)
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds since it began."""
+        return perf_counter() - self.began
 
     def read(self, body: bytes) -> None:
         """Takes in a whole answer. Raises an `AIError` where it is one, or is not as documented."""
@@ -183,10 +134,11 @@ class Attempt:
             raise ContentFiltered(provider_reason=collected.finished.raw_reason)
         usage, source = self.usage()
         started = collected.started
+        cost, cost_source = billed(target.price, usage)
         return GenerationResult(
             content=collected.text,
             usage=usage,
-            cost_nano_usd=cost_nano_usd(target.price, usage),
+            cost_nano_usd=cost,
             model=target.definition.model,
             provider=target.source.name,
             finish_reason=collected.finished.reason,
@@ -198,6 +150,8 @@ class Attempt:
             response_model=started.model if started else None,
             usage_source=source,
             warnings=self.warnings,
+            cost_source=cost_source,
+            attempts=(*self.plan.made, AttemptMade(target.source.name, target.definition.model, None, self.id)),
         )
 
     def usage(self) -> tuple[Usage, str]:
@@ -215,10 +169,12 @@ class Attempt:
             usage=result.usage,
             usage_source=result.usage_source,
             cost_nano_usd=result.cost_nano_usd,
+            cost_source=result.cost_source,
             latency_ms=self._since_began(perf_counter()),
             first_token_ms=self._first_token_ms(),
             response_id=result.response_id,
             response_model=result.response_model,
+            provider_request_id=self.request_id,
             finish_reason=result.finish_reason,
             key=self.plan.key,
             answer=result.to_answer() if self.plan.key is not None else None,
@@ -235,16 +191,19 @@ class Attempt:
         started, finished = self.collected.started, self.collected.finished
         if state == "in_doubt" and error is not None:
             error.details["in_doubt"] = True
+        cost, cost_source = billed(self.plan.target.price, usage or Usage())
         return Settlement(
             id=self.id,
             state=state,
             usage=usage,
             usage_source=source,
-            cost_nano_usd=None if state == "in_doubt" else cost_nano_usd(self.plan.target.price, usage or Usage()),
+            cost_nano_usd=None if state == "in_doubt" else cost,
+            cost_source=cost_source if state == "settled" else None,
             latency_ms=self._since_began(perf_counter()),
             first_token_ms=self._first_token_ms(),
             response_id=started.response_id if started else None,
             response_model=started.model if started else None,
+            provider_request_id=self.request_id,
             finish_reason=finished.reason if finished else None,
             error_code=error.code if error else CANCELLED,
             error=error.message[:LONGEST_ERROR] if error else "Given up by the caller.",
@@ -273,8 +232,10 @@ class Attempt:
             return Usage(
                 input=min(estimate_prompt(call), bounds.input), output=output, reasoning=min(reasoning, output)
             )
+        if output <= reported.output:
+            return reported
         return replace(
-            reported, output=max(reported.output, output), reasoning=max(reported.reasoning, min(reasoning, output))
+            reported, output=output, reasoning=max(reported.reasoning, min(reasoning, output)), cost_nano_usd=None
         )
 
     def _first_token_ms(self) -> int | None:
@@ -286,6 +247,14 @@ class Attempt:
 
     def _odd_answer(self) -> ProviderUnavailable:
         return ProviderUnavailable(f"`{self.plan.target.source.name}` answered in a shape that is not documented.")
+
+
+def billed(price: Price, usage: Usage) -> tuple[int | None, str | None]:
+    """What a call cost, in nano-USD, and who says so: `provider` where it does itself, else our `price`."""
+    if usage.cost_nano_usd is not None:
+        return usage.cost_nano_usd, "provider"
+    cost = cost_nano_usd(price, usage)
+    return cost, None if cost is None else "price"
 
 
 def new_id() -> str:

@@ -1,56 +1,50 @@
-"""The call path: hold, send, read, settle; again where that is safe. Every model call goes through here.
-
-HTTP is done here once for all providers, on aiohttp, which is why nothing imports this module before the first call.
-"""
+"""The call path: hold, send, read, settle; again, or elsewhere, where that is safe. Every model call goes here."""
 
 import asyncio
 import logging
-import random
-import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import replace
-from io import BytesIO
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import sqlalchemy as sa
 
-from datastead.ai.attempts import Attempt, Plan, build_request, explained, new_id
+from datastead.ai.attempts import Attempt, explained, new_id
+from datastead.ai.breaker import Breakers
 from datastead.ai.budgets import Need
+from datastead.ai.cache import ResponseCache
+from datastead.ai.fallback import fall_back, pass_over, pause_s, told
 from datastead.ai.ledger import Answered, Doubtful, Elsewhere, Held, Hold, Ledger, Outcome, Settlement, Uncapped
 from datastead.ai.observers import Observers
+from datastead.ai.plans import Plan, build_request
 from datastead.ai.prices import bound_nano_usd
 from datastead.ai.results import GenerationResult
 from datastead.ai.streams import StreamState
+from datastead.ai.transport import BREAKS, Transport
 from datastead.errors import AIError, CallInDoubt, DatasteadError, ProviderTimeout, ProviderUnavailable
 from datastead.messages import StreamEvent
 
 log = logging.getLogger(__name__)
 
-RETRIES = 2
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 60.0
-CONNECT_TIMEOUT_S = 15.0
-END_TIMEOUT_S = 1.0
-LARGE_BODY_BYTES = 1 << 20
-"""From here on a body is sent in pieces, so that it does not hold up the event loop."""
-
 RENEW_EVERY_S = 10.0
-KEEP_ALIVE_S = 4.0
-"""Less than the 5 s of uvicorn, which many local servers run on: a POST on a connection that is just being closed can
-not be told from one that was received."""
-
-_BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
-_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 
 class Caller:
     """Makes calls. One a process and loop: it has the connections to the providers."""
 
     def __init__(
-        self, ledger: Ledger, *, record: bool, max_tokens_default: int, observers: Observers | None = None
+        self,
+        ledger: Ledger,
+        *,
+        cache: ResponseCache,
+        breakers: Breakers,
+        record: bool,
+        max_tokens_default: int,
+        observers: Observers | None = None,
     ) -> None:
         self._ledger = ledger
+        self._cache = cache
+        self._breakers = breakers
         self._observers = observers
         self._record = record
         self._max_tokens_default = max_tokens_default
@@ -59,12 +53,7 @@ class Caller:
         self._chat_only: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewal: asyncio.TimerHandle | None = None
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=bool(urllib.request.getproxies()),
-            auto_decompress=True,
-        )
+        self._transport = Transport()
 
     async def close(self) -> None:
         """Waits for what is being settled, and closes the connections."""
@@ -72,21 +61,19 @@ class Caller:
             self._renewal.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await self._session.close()
+        await self._transport.close()
 
     async def generate(self, plan: Plan) -> GenerationResult:
         """A whole answer. Raises an `AIError`."""
-        number = 0
         while True:
-            number += 1
-            attempt = await self._begin(plan, number)
+            attempt = await self._begin(plan)
             if isinstance(attempt, GenerationResult):
                 return attempt
             try:
                 return await self._whole(attempt)
             except AIError as error:
-                if not await self._pause(attempt, number, error):
-                    raise
+                if not await self._again(attempt, error):
+                    _raise(plan, error)
 
     @staticmethod
     async def stream(
@@ -98,10 +85,8 @@ class Caller:
         A stream that is tried again before its first token begins anew, with another `Started`.
         """
         self, plan = await begin()
-        number = 0
         while True:
-            number += 1
-            attempt = await self._begin(plan, number)
+            attempt = await self._begin(plan)
             if isinstance(attempt, GenerationResult):
                 state.result = attempt
                 for event in attempt.events():
@@ -110,10 +95,11 @@ class Caller:
             response: aiohttp.ClientResponse | None = None
             state.call = attempt.id
             try:
-                response = await self._send(attempt)
+                response = await self._transport.send(attempt)
+                self._breakers.answered(plan.target.endpoint)
                 attempt.is_json = response.content_type == "application/json"
                 while not attempt.at_end:
-                    events = attempt.feed(await self._receive(response, attempt))
+                    events = attempt.feed(await self._transport.receive(response, attempt))
                     for event in events:
                         yield event
                     attempt.raise_problem()
@@ -121,35 +107,66 @@ class Caller:
             except (asyncio.CancelledError, GeneratorExit):
                 await self._give_up(attempt, response)
                 raise
-            except (AIError, *_BREAKS) as problem:
+            except (AIError, *BREAKS) as problem:
                 error = await self._fail(attempt, problem, response)
-                if not await self._pause(attempt, number, error):
-                    raise error from _cause(problem)
+                if not await self._again(attempt, error):
+                    _raise(plan, error)
             else:
-                await self._let_go(response)
+                await self._transport.let_go(response)
                 return
 
     async def _whole(self, attempt: Attempt) -> GenerationResult:
         try:
-            async with await self._send(attempt) as response:
+            async with await self._transport.send(attempt) as response:
                 attempt.read(await response.read())
             return await self._finish(attempt)
         except asyncio.CancelledError:
             await self._give_up(attempt, None)
             raise
-        except (AIError, *_BREAKS) as problem:
+        except (AIError, *BREAKS) as problem:
             error = await self._fail(attempt, problem, None)
-            raise error from _cause(problem)
+            raise error from error.__cause__
 
-    async def _begin(self, plan: Plan, number: int) -> Attempt | GenerationResult:
-        """Holds the next attempt; or gives the answer that the key has already."""
+    async def _begin(self, plan: Plan) -> Attempt | GenerationResult:
+        """Holds the next attempt; or gives the answer that the key or the cache has already."""
+        while True:
+            wait_s = self._breakers.wait_s(plan.target.endpoint)
+            if wait_s is not None:
+                self._leave_alone(plan, wait_s)
+                continue
+            try:
+                return await self._take(plan)
+            except AIError as refusal:
+                if isinstance(refusal, CallInDoubt) or not pass_over(plan, refusal, self._loop.time()):
+                    _raise(plan, refusal)
+
+    def _leave_alone(self, plan: Plan, wait_s: float) -> None:
+        """Turns from an endpoint whose breaker is open to the next fallback. Raises where there is none."""
+        source, model = plan.target.source.name, plan.target.definition.model
+        error = ProviderUnavailable(
+            f"`{source}` has failed {self._breakers.failures} times in a row, and is left alone for {wait_s:.0f} s.",
+            retry_after_s=wait_s, provider=source, model=model, breaker="open",
+        )  # fmt: skip
+        plan.note(error.code, None)
+        if not fall_back(plan, error, self._loop.time()):
+            _raise(plan, error)
+
+    async def _take(self, plan: Plan) -> Attempt | GenerationResult:
         if plan.target.source.name in self._chat_only:
             self._use_chat_completions(plan)
-        pause_s = 0.02
+        if plan.caching is not None and not plan.tries:
+            found = await self._cache.find(plan)
+            if found is not None:
+                return self._reused(plan, found)
+        plan.number += 1
+        plan.tries += 1
+        return await self._held(plan)
+
+    async def _held(self, plan: Plan) -> Attempt | GenerationResult:
+        wait_s = 0.02
         while True:
-            request = build_request(plan)
-            attempt = Attempt(new_id(), plan, request)
-            outcome = await self._hold(attempt, number)
+            attempt = Attempt(new_id(), plan, build_request(plan))
+            outcome = await self._hold(attempt)
             if isinstance(outcome, Held):
                 attempt.warnings = outcome.warnings
                 if self._observers is not None:
@@ -163,10 +180,10 @@ class Caller:
                 case Doubtful(error):
                     raise error
                 case Elsewhere():
-                    pause_s = min(pause_s * 2, 1.0)
-                    await self._wait_for_other(plan, pause_s)
+                    wait_s = min(wait_s * 2, 1.0)
+                    await self._wait_for_other(plan, wait_s)
 
-    async def _hold(self, attempt: Attempt, number: int) -> Outcome:
+    async def _hold(self, attempt: Attempt) -> Outcome:
         plan, bounds = attempt.plan, attempt.request.bounds
         definition, price = plan.target.definition, plan.target.price
         scopes = {**plan.who, "model": definition.model, "provider": plan.target.source.name, "purpose": plan.purpose}
@@ -179,22 +196,27 @@ class Caller:
             need=Need(bound, bounds.total, scopes, bounds.capped),
             price_state=price.state,
             price=price.label,
-            attempt=number,
+            attempt=plan.number,
             key=plan.key,
             purpose=plan.purpose,
-            policy=plan.policy if number == 1 else None,
+            policy=plan.policy if plan.number == 1 else None,
             prompt=attempt.request.body.decode() if self._record else None,
         )
         self._open.add(attempt.id)
         self._keep_renewing()
         try:
-            outcome = await self._ledger.hold(hold)
+            async with asyncio.timeout_at(plan.until):
+                outcome = await self._ledger.hold(hold)
         except BaseException as error:
             self._open.discard(attempt.id)
             if self._observers is not None and isinstance(error, AIError):
                 self._observers.refused(plan, error)
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError | TimeoutError):
                 self._in_background(self._ledger.withdraw(attempt.id))
+            if isinstance(error, TimeoutError):
+                raise ProviderTimeout(
+                    f"The ledger did not take the call within {attempt.waited_s:.3g} s.", timeout_s=plan.timeout_s
+                ) from error
             raise
         if outcome.__class__ is not Held:
             self._open.discard(attempt.id)
@@ -210,59 +232,27 @@ class Caller:
         cap = min(self._max_tokens_default, plan.target.definition.limit.output)
         plan.call = replace(plan.call, max_tokens=cap)
 
-    async def _wait_for_other(self, plan: Plan, pause_s: float) -> None:
-        if self._loop.time() + pause_s > plan.deadline:
+    async def _wait_for_other(self, plan: Plan, wait_s: float) -> None:
+        if self._loop.time() + wait_s > plan.deadline:
             raise CallInDoubt(f"A call for `{plan.key}` is under way elsewhere.", key=plan.key)
-        await asyncio.sleep(pause_s)
-
-    async def _send(self, attempt: Attempt) -> aiohttp.ClientResponse:
-        """The provider's 2xx answer, its body still to come. Raises the error of any other."""
-        request, left_s = attempt.request, attempt.plan.deadline - self._loop.time()
-        if left_s <= 0:
-            attempt.sent = False
-            raise ProviderTimeout("The time for the call was over before it was sent.")
-        response = await self._session.post(
-            request.wire.url,
-            data=request.body if len(request.body) < LARGE_BODY_BYTES else BytesIO(request.body),
-            headers=request.wire.headers,
-            allow_redirects=False,  # a redirect would carry the key elsewhere
-            timeout=aiohttp.ClientTimeout(total=left_s, sock_connect=CONNECT_TIMEOUT_S),
-        )
-        if 200 <= response.status < 300:
-            return response
-        async with response:
-            raise attempt.refusal(response.status, response.headers, await response.read())
-
-    async def _receive(self, response: aiohttp.ClientResponse, attempt: Attempt) -> bytes:
-        """The next piece of a stream; empty at its end. What breaks after the answer is complete does no harm."""
-        try:
-            return await response.content.readany()
-        except _BREAKS:
-            if attempt.collected.finished is None:
-                raise
-            return b""
-
-    async def _let_go(self, response: aiohttp.ClientResponse) -> None:
-        """Reads what little is left behind a stream that has said all, so that its connection can be used again."""
-        try:
-            if not response.content.at_eof():
-                async with asyncio.timeout(END_TIMEOUT_S):
-                    await response.read()
-        except _BREAKS:
-            response.close()
-        finally:
-            response.release()
+        await asyncio.sleep(wait_s)
 
     async def _finish(self, attempt: Attempt) -> GenerationResult:
         result = attempt.complete()
+        self._breakers.succeeded(attempt.plan.target.endpoint)
         await self._settle(attempt, attempt.settled(result, record=self._record))
+        if attempt.plan.cache_key is not None:
+            await self._cache.keep(attempt.plan, result)
         return result
 
     async def _fail(self, attempt: Attempt, problem: BaseException, response: aiohttp.ClientResponse | None) -> AIError:
         """The typed error of an attempt that failed, which is settled with that."""
         if response is not None:
             response.close()
-        error = explained(self._typed(attempt, problem), attempt)
+        error = explained(self._transport.typed(attempt, problem), attempt)
+        error.__cause__ = _cause(problem)
+        attempt.plan.note(error.code, attempt.id)
+        self._breakers.failed(attempt.plan.target.endpoint, error, attempt.waited_s)
         broken = attempt.was_cut or not isinstance(problem, AIError)
         await self._settle(attempt, attempt.ended(error, broken=broken, record=self._record))
         return error
@@ -274,17 +264,6 @@ class Caller:
         if not attempt.is_closed:
             settlement = attempt.ended(None, broken=True, record=self._record)
             await asyncio.shield(self._in_background(self._settle(attempt, settlement)))
-
-    def _typed(self, attempt: Attempt, problem: BaseException) -> AIError:
-        if isinstance(problem, AIError):
-            return problem
-        target = attempt.plan.target
-        attempt.sent = not isinstance(problem, _NEVER_SENT)
-        if isinstance(problem, TimeoutError) and self._loop.time() >= attempt.plan.deadline:
-            return ProviderTimeout(f"`{target.source.name}` did not answer in time.")
-        if not attempt.sent:
-            return ProviderUnavailable(f"`{target.source.name}` cannot be reached at `{target.host}`.")
-        return ProviderUnavailable(f"The connection to `{target.source.name}` broke ({type(problem).__name__}).")
 
     async def _settle(self, attempt: Attempt, settlement: Settlement) -> None:
         """Writes the settlement, also when the caller goes meanwhile. A ledger that fails does not fail the answer."""
@@ -301,21 +280,17 @@ class Caller:
         finally:
             self._open.discard(attempt.id)
 
-    async def _pause(self, attempt: Attempt, number: int, error: AIError) -> bool:
-        """Waits until the call may be tried again; False where it may not, or has begun to answer."""
+    async def _again(self, attempt: Attempt, error: AIError) -> bool:
+        """Whether there is something more to try, after waiting for it: the same model again, or the next one."""
         plan = attempt.plan
         if error.details.get("route_not_found") and self._use_chat_completions(plan):
             return True
-        if not error.retryable or number > RETRIES or not attempt.collected.is_empty:
+        if not attempt.collected.is_empty or (error.details.get("in_doubt") and plan.policy == "reject"):
             return False
-        if error.details.get("in_doubt") and plan.policy == "reject":
-            return False
-        pause_s = error.retry_after_s
-        if pause_s is None:
-            pause_s = FIRST_PAUSE_S * 2 ** (number - 1) * random.uniform(0.5, 1)  # noqa: S311  no secret
-        if pause_s > LONGEST_PAUSE_S or self._loop.time() + pause_s >= plan.deadline:
-            return False
-        await asyncio.sleep(pause_s)
+        wait_s = pause_s(plan, error, self._loop.time())
+        if wait_s is None or self._breakers.is_open(plan.target.endpoint):
+            return fall_back(plan, error, self._loop.time())
+        await asyncio.sleep(wait_s)
         return True
 
     def _use_chat_completions(self, plan: Plan) -> bool:
@@ -347,3 +322,11 @@ class Caller:
 def _cause(problem: BaseException) -> BaseException | None:
     """What a trace may show: no answer that cannot be read, which quotes the provider and holds the request's keys."""
     return None if isinstance(problem, AIError | aiohttp.ClientResponseError) else problem
+
+
+def _raise(plan: Plan, error: AIError) -> NoReturn:
+    """Raises what the whole call ends in."""
+    final = told(plan, error)
+    if final is error:
+        raise error
+    raise final from error

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from datastead.ai.alarms import Alarms, Subscriber
+from datastead.ai.bounds import check_call
+from datastead.ai.breaker import Breakers, BreakerState
 from datastead.ai.context_window import TokenCount, count
 from datastead.ai.endpoints import Endpoints
 from datastead.ai.listing import is_found, model_json
@@ -21,6 +23,7 @@ from datastead.ai.requests import (
     LONGEST_KEY,
     LONGEST_PURPOSE,
     CallOptions,
+    Fallback,
     build_call,
     cache_ttl_of,
     check_names,
@@ -33,16 +36,16 @@ from datastead.ai.results import GenerationResult
 from datastead.ai.streams import GenerationStream, StreamState, SyncStream
 from datastead.ai.targets import Targets
 from datastead.context import Clock, system_clock
-from datastead.errors import AIError, InvalidOutput, InvalidRequest
+from datastead.errors import AIError, InvalidOutput, InvalidRequest, ProviderNotConfigured
 from datastead.extensions import Registry
-from datastead.messages import StreamEvent
+from datastead.messages import Call, StreamEvent
 from datastead.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from datastead.ai.attachments import FileSource
-    from datastead.ai.attempts import Plan
     from datastead.ai.call import Caller
     from datastead.ai.ledger import Ledger
+    from datastead.ai.plans import Plan, Target
     from datastead.ai.sweeps import Sweeps
     from datastead.data.engine import Connection, Database
 
@@ -81,6 +84,7 @@ class AI:
         self._preparer = Preparer(self._settings, files, set())
         self._given_database = database
         self._own_database: Database | None = None
+        self._breakers = Breakers(clock)
         self._ledger: Ledger | None = None
         self._caller: Caller | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -182,6 +186,10 @@ class AI:
     def on_budget_warning(self, subscriber: Subscriber) -> None:
         """`await subscriber(warning)` when a budget that only warns is passed, once per window; see `alarms`."""
         self._on_budget_warning = subscriber
+
+    def breakers(self) -> "dict[str, BreakerState]":
+        """The providers that are left alone for now, as they have failed again and again: `open` or `half-open`."""
+        return self._breakers.states()
 
     def models(self, *, all: bool = False) -> list[ModelDefinition]:
         """The models that are configured and allowed here, with the prices of now.
@@ -336,10 +344,15 @@ class AI:
         """The caller of this loop, made with the first call: what it does HTTP with takes a while to load."""
         ledger = await self._opened()
         if self._caller is None:
+            from datastead.ai.cache import ResponseCache
             from datastead.ai.call import Caller
 
+            database = self._given_database or self._own_database
+            assert database is not None
             self._caller = Caller(
                 ledger,
+                cache=ResponseCache(database, ledger, self._clock),
+                breakers=self._breakers,
                 record=self._settings.ai_record_io,
                 max_tokens_default=self._settings.ai_max_tokens_default,
                 observers=self._observers,
@@ -383,24 +396,44 @@ class AI:
         self._ledger = ledger
 
     def _plan(self, prompt: str | None, options: CallOptions, *, stream: bool) -> "Plan":
-        from datastead.ai.attempts import Plan
-        from datastead.ai.bounds import check_call
+        from datastead.ai.plans import Caching, Plan
+
+        def choose(target: "Target") -> Call:
+            call = build_call(prompt, options, target.definition, stream=stream)
+            check_call(call, target.definition)
+            return call
 
         target = self._targets.find(options["model"], options.get("provider"))
-        call = build_call(prompt, options, target.definition, stream=stream)
-        check_call(call, target.definition)
         assert self._loop is not None
-        return Plan(
+        now, timeout_s = self._loop.time(), timeout_of(options, self._settings.ai_timeout_s)
+        context, ttl_s = options.get("context"), cache_ttl_of(options)
+        fallbacks = fallbacks_of(options)
+        plan = Plan(
             target=target,
-            fallbacks=fallbacks_of(options),
-            cache_ttl_s=cache_ttl_of(options),
-            call=call,
-            who=who_of(options.get("context")),
-            deadline=self._loop.time() + timeout_of(options, self._settings.ai_timeout_s),
+            call=choose(target),
+            who=who_of(context),
+            deadline=now + timeout_s,
+            timeout_s=timeout_s,
             policy=options.get("in_doubt") or self._settings.ai_in_doubt,
             key=text_option(options, "key", LONGEST_KEY),
             purpose=text_option(options, "purpose", LONGEST_PURPOSE),
+            caching=None if ttl_s is None else Caching(ttl_s, context.actor.fingerprint if context else ""),
+            choose=choose,
         )
+        if fallbacks:
+            self._add_fallbacks(plan, fallbacks)
+        plan.turn(now)
+        return plan
+
+    def _add_fallbacks(self, plan: "Plan", fallbacks: tuple[Fallback, ...]) -> None:
+        """Looks them up before anything is sent, so that a wrong name is not found out on the day it is needed."""
+        found = []
+        for fallback in fallbacks:
+            try:
+                found.append(self._targets.find(fallback.model, fallback.provider))
+            except ProviderNotConfigured as error:
+                plan.skip(fallback.provider or "", fallback.model, error)
+        plan.fallbacks = tuple(found)
 
     def _in_portal(self) -> Portal:
         if self._portal is None:

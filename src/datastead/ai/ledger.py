@@ -33,7 +33,7 @@ LEASE = timedelta(seconds=30)
 DIED = "The process died while the call was under way: it may have been paid."
 
 Policy = Literal["retry", "reject"]
-SettledState = Literal["settled", "failed", "in_doubt"]
+SettledState = Literal["settled", "failed", "in_doubt", "cached"]
 
 _calls = system.ai_calls
 _answers = system.ai_answers
@@ -117,8 +117,8 @@ Outcome = Held | Answered | Elsewhere | Uncapped | Doubtful
 class Settlement:
     """How an attempt ended.
 
-    state: `settled`, `failed` or `in_doubt`. usage: None = nothing was used. answer: what is kept for the key.
-    recorded: the answer, where the ledger keeps it.
+    state: `settled`, `failed`, `in_doubt` or `cached`. usage: None = nothing was used. answer: what is kept for the
+    key. recorded: the answer, where the ledger keeps it.
     """
 
     id: str
@@ -207,20 +207,29 @@ class Ledger:
 
     async def settle(self, settlement: Settlement) -> None:
         """Writes how an attempt ended, and its answer where it has a key."""
+        parameters = self._settled(settlement, self._clock())
+        await self._batches.write(lambda transaction: self._write_settled(transaction, settlement, parameters))
+
+    async def reuse(self, hold: Hold, settlement: Settlement, saved_nano_usd: int | None) -> Outcome:
+        """Writes the row of an answer that was not paid again. Nothing is held, so that no budget can refuse it."""
         now = self._clock()
-        parameters = self._settled(settlement, now)
-        if settlement.key is None or settlement.answer is None:
-            await self._batches.write(lambda transaction: transaction.raw(self._update, parameters))
-            return
-        answer = {"key": settlement.key, "call": settlement.id, "created_at": parameters["settled_at"],
-                  "answer": _json(settlement.answer)}  # fmt: skip
+        held, settled = self._held(hold, now), self._settled(settlement, now)
 
-        def work(transaction: "Transaction") -> None:
-            transaction.raw(self._update, parameters)
-            transaction.raw(self._forget, answer)
-            transaction.raw(self._remember, answer)
+        def insert(transaction: "Transaction") -> Outcome:
+            transaction.raw(self._insert, held)
+            self._write_settled(transaction, settlement, settled)
+            saved = _calls.update().where(_calls.c.id == hold.id).values(saved_nano_usd=saved_nano_usd)
+            transaction.execute(saved)
+            return Held(held["attempt"])
 
-        await self._batches.write(work)
+        def work(transaction: "Transaction") -> Outcome:
+            found = self._keyed(transaction, hold, held, now) if hold.key is not None else None
+            return insert(transaction) if found is None else found
+
+        try:
+            return await self._batches.write(work)
+        except sa.exc.IntegrityError:
+            return Elsewhere()
 
     async def release(self, key: str, connection: "Connection | None" = None) -> None:
         """Lets go of a key's answer: the step that asked for it is saved, in the same transaction if one is given."""
@@ -253,7 +262,23 @@ class Ledger:
         )  # fmt: skip
         await self._batches.write(lambda transaction: transaction.execute(withdrawn))
 
+    def _write_settled(self, transaction: "Transaction", settlement: Settlement, parameters: dict[str, Any]) -> None:
+        transaction.raw(self._update, parameters)
+        if settlement.key is None or settlement.answer is None:
+            return
+        answer = {"key": settlement.key, "call": settlement.id, "created_at": parameters["settled_at"],
+                  "answer": _json(settlement.answer)}  # fmt: skip
+        transaction.raw(self._forget, answer)
+        transaction.raw(self._remember, answer)
+
     def _hold_keyed(self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime) -> Outcome:
+        found = self._keyed(transaction, hold, parameters, now)
+        return self._insert_held(transaction, hold, parameters, now) if found is None else found
+
+    def _keyed(
+        self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime
+    ) -> Outcome | None:
+        """What the key has already; None, and the number of the attempt, where it may be tried."""
         key = {"key": hold.key, "now": self._database.timestamp(now)}
         answers = transaction.raw(self._answer, key)
         if answers:
@@ -268,7 +293,7 @@ class Ledger:
         if doubtful and hold.policy == "reject":
             return Doubtful(_in_doubt(hold, str(doubtful[-1][0])))
         parameters["attempt"] = attempts[-1][2] + 1 if attempts else 1
-        return self._insert_held(transaction, hold, parameters, now)
+        return None
 
     def _insert_held(
         self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime

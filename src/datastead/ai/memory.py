@@ -9,7 +9,7 @@ from datastead.data import system
 if TYPE_CHECKING:
     from datastead.data.engine import Database, Transaction
 
-TABLES = (system.ai_calls, system.ai_answers, system.budgets)
+TABLES = (system.ai_calls, system.ai_answers, system.ai_cache, system.budgets)
 
 
 async def open_in_memory() -> "Database":

@@ -8,8 +8,9 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 if TYPE_CHECKING:
-    from datastead.ai.attempts import Attempt, Plan, Target
+    from datastead.ai.attempts import Attempt
     from datastead.ai.ledger import Settlement
+    from datastead.ai.plans import Plan, Target
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError
     from datastead.messages import Usage

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from datastead.ai.attempts import Attempt, Plan
+    from datastead.ai.attempts import Attempt
     from datastead.ai.ledger import Settlement
+    from datastead.ai.plans import Plan
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError
 

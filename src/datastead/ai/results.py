@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -35,15 +35,30 @@ _USAGE_PARTS = (
 _USAGE_REST = ("tier", "cost_nano_usd", "raw")
 
 
+class AttemptMade(NamedTuple):
+    """An attempt that a call took. code: what went wrong; None = it answered.
+
+    call: id of the ledger's row; None where nothing was sent: the model could not take the call, say.
+    """
+
+    provider: str
+    model: str
+    code: str | None
+    call: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
     """A model's answer, and what it cost.
 
     cost_nano_usd: None where the model's price is unknown. reasoning: its explanation, where the provider gives one.
     model, provider: as they were called; response_model: as the provider names it. call: id of the ledger's row.
-    usage_source: `provider`, or `estimated` where it did not say. warnings: of budgets that only warn.
+    usage_source: `provider`, or `estimated` where it did not say. cost_source: `provider` where it said itself what the
+    call cost, else `price`. warnings: of budgets that only warn.
     object: the answer as a value that fits the `schema` that was asked for. truncated: what was cut out of the prompt.
     repaired: id of an earlier call whose answer did not fit; `usage` and `cost` are those of both.
+    cached: the answer is out of the cache and cost nothing; saved_nano_usd: what it had cost. attempts: what the call
+    took, the last of them the answer.
     """
 
     content: str
@@ -63,6 +78,10 @@ class GenerationResult:
     object: Any = None
     truncated: tuple[Cut, ...] = ()
     repaired: str | None = None
+    cost_source: str | None = None
+    cached: bool = False
+    saved_nano_usd: int | None = None
+    attempts: tuple[AttemptMade, ...] = ()
 
     @property
     def text(self) -> str:
@@ -73,6 +92,11 @@ class GenerationResult:
     def cost(self) -> Decimal | None:
         """USD, exactly."""
         return usd(self.cost_nano_usd)
+
+    @property
+    def saved(self) -> Decimal | None:
+        """What an answer out of the cache would have cost, USD, exactly."""
+        return usd(self.saved_nano_usd)
 
     @property
     def message(self) -> Message:
@@ -93,6 +117,9 @@ class GenerationResult:
             "provider": self.provider,
             "finish_reason": self.finish_reason,
             "call": self.call,
+            "cached": self.cached,
+            "saved": None if self.saved is None else float(self.saved),
+            "attempts": [made._asdict() for made in self.attempts],
             **({"warnings": [dict(warning) for warning in self.warnings]} if self.warnings else {}),
             "truncated": cuts_json(self.truncated),
             "repaired": self.repaired,
@@ -105,16 +132,18 @@ class GenerationResult:
             "usage": {name: getattr(self.usage, name) for name in (*_USAGE_PARTS, *_USAGE_REST)},
             "reasoning_parts": [asdict(part) for part in self.reasoning_parts],
             "tool_calls": [asdict(call) for call in self.tool_calls],
+            "attempts": [made._asdict() for made in self.attempts],
         }
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> "GenerationResult":
-        """The result that `to_answer` wrote down."""
+        """The result that `to_answer` wrote down, also by an earlier version, which wrote less."""
         return cls(
-            **{name: answer[name] for name in _PLAIN},
+            **{name: answer[name] for name in _PLAIN if name in answer},
             usage=Usage(**answer["usage"]),
             reasoning_parts=tuple(Reasoning(**part) for part in answer["reasoning_parts"]),
             tool_calls=tuple(ToolCall(**call) for call in answer["tool_calls"]),
+            attempts=tuple(AttemptMade(**made) for made in answer.get("attempts", ())),
         )
 
     def events(self) -> list[StreamEvent]:
@@ -134,7 +163,7 @@ def json_value(value: Any) -> Any:
 
 _PLAIN = (
     "content", "cost_nano_usd", "model", "provider", "finish_reason", "call", "reasoning", "response_id",
-    "response_model", "usage_source",
+    "response_model", "usage_source", "cost_source", "cached", "saved_nano_usd",
 )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from datastead.ai.attempts import Target
 from datastead.ai.endpoints import Endpoints, Source
+from datastead.ai.plans import Target
 from datastead.ai.price_list import PriceList
 from datastead.ai.prices import price_of
 from datastead.context import Clock, system_clock

@@ -18,8 +18,9 @@ from datastead.errors import InvalidSettings
 from datastead.messages import Attachment, Message, Part, Reasoning, Text, ToolCall
 
 if TYPE_CHECKING:
-    from datastead.ai.attempts import Attempt, Plan
+    from datastead.ai.attempts import Attempt
     from datastead.ai.ledger import Settlement
+    from datastead.ai.plans import Plan
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError
 

@@ -298,6 +298,15 @@ ai_answers = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False),
 )  # fmt: skip
 
+ai_cache = sa.Table(
+    "datastead_ai_cache", metadata,
+    # answers that may be given again until they expire; key: SHA-256, see `ai/cache.py`
+    _text("key", 64, primary_key=True), _uuid("call", nullable=False), _text("provider", 64, nullable=False),
+    _text("model", nullable=False), sa.Column("answer", Json, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False), sa.Column("expires_at", Timestamp, nullable=False),
+    sa.Index("datastead_ai_cache_expires", "expires_at"),
+)  # fmt: skip
+
 budgets = sa.Table(
     "datastead_budgets", metadata,
     _uuid(primary_key=True), _text("name"),
