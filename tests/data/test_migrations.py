@@ -108,7 +108,7 @@ async def test_several_processes_may_start_at_once_on_postgresql() -> None:
 
 async def test_a_ledger_from_before_gets_the_columns_that_it_lacks(database: Database) -> None:
     def make_old(transaction: Transaction) -> None:
-        for column in ("kind", "token", "image_input_tokens"):
+        for column in ("kind", "request_id", "image_input_tokens"):
             transaction.execute(sa.text(f"ALTER TABLE datastead_ai_calls DROP COLUMN {column}"))
         values = {
             "id": str(uuid4()),
