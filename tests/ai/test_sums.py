@@ -164,11 +164,11 @@ async def test_a_sum_reads_the_rows_of_one_user_by_the_index(processes: tuple[Pr
     process = processes[0]
     if process.database.dialect != "sqlite":
         pytest.skip("PostgreSQL plans by what is in the table.")
-    statements = process.sums._statements
-    plans = {scope: await _plan(process.database, statements[scope].tail) for scope in ("all", "user", "token")}
-    assert "USING INTEGER PRIMARY KEY (rowid>?)" in plans["all"]
-    assert "datastead_ai_calls_user (user=? AND sequence=? AND rowid>?)" in plans["user"]
-    assert "datastead_ai_calls_token (token=? AND sequence=? AND rowid>?)" in plans["token"]
+    statements = process.sums.statements
+    plans = {scope: await _plan(process.database, statements(scope).tail) for scope in ("all", "user", "token")}
+    assert "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plans["all"]
+    assert "datastead_ai_calls_user (user=? AND sequence=? AND rowid>? AND rowid<?)" in plans["user"]
+    assert "datastead_ai_calls_token (token=? AND sequence=? AND rowid>? AND rowid<?)" in plans["token"]
 
 
 def _row(process: Process, luck: random.Random) -> dict[str, Any]:

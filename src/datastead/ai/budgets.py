@@ -13,16 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from datastead.ai.prices import usd
-from datastead.ai.sums import NOTHING, SCOPES, Amounts, Key, Sums, amounts_since
+from datastead.ai.sums import NOTHING, SCOPES, Amounts, Key, Sums
 from datastead.ai.windows import leaves_at, window_end, window_start
 from datastead.data import system
 from datastead.errors import AIError, BudgetExceeded, RateLimitExceeded, UnpricedModel
 
 if TYPE_CHECKING:
     from datastead.data.engine import Database, Transaction
-
-LOOK_BACK = 1000
-"""So many calls are looked at, to say when a rolling window has room again."""
 
 _budgets = system.budgets.c
 _COLUMNS = (
@@ -99,10 +96,6 @@ class Budgets:
         self._database = database
         self._matching = database.prepare(_matching())
         self._locking = database.prepare(_locking()) if database.dialect == "postgresql" else None
-        self._leaving = {
-            scope: database.prepare(amounts_since(scope, database.dialect).limit(LOOK_BACK))
-            for scope in ("all", *SCOPES)
-        }
         self._batch: _Batch | None = None
         self.sums = Sums(database)
 
@@ -196,7 +189,7 @@ class Budgets:
         since = {"since": self._database.timestamp(budget.start(now)), "value": budget.value}
         excess = over.spent + over.needed - over.limit
         last: datetime | None = None
-        for row in transaction.raw(self._leaving[budget.scope], since):
+        for row in transaction.raw(self.sums.statements(budget.scope).each, since):
             last = self._database.moment(row[0])
             excess -= int(row[_UNITS.index(over.unit) + 1])
             if excess <= 0:

@@ -37,6 +37,8 @@ FOLD_EVERY_S = 0.1
 READ_ANEW_AFTER_S = 600.0
 """Closed rows do not change; whoever changes or deletes them by hand is seen after this time."""
 MEMOS = 10_000
+LOOK_BACK = 1000
+"""So many calls are looked at, to say when a rolling window has room again."""
 END = 1 << 62
 """After every row. PostgreSQL takes a range with two ends for a small one, and uses the index."""
 
@@ -100,7 +102,7 @@ class Sums:
     def __init__(self, database: "Database") -> None:
         self._database = database
         self._memos: dict[Key, Memo] = {}
-        self._statements = {scope: _Statements(database, scope) for scope in ("all", *SCOPES)}
+        self._statements: dict[str, _Statements] = {}
         self._cut = database.prepare(_cut(database.dialect))
         self.stale: set[Key] = set()
 
@@ -121,7 +123,7 @@ class Sums:
 
     def plain(self, transaction: "Transaction", key: Key, since: datetime) -> Amounts:
         """The same, read from every row."""
-        return _amounts(transaction.raw(self._statements[key.scope].whole, self._parameters(key, since))[0])
+        return _amounts(transaction.raw(self.statements(key.scope).whole, self._parameters(key, since))[0])
 
     async def fold(self, key: Key, since: datetime) -> None:
         """Moves the cut up to what is committed by now."""
@@ -142,7 +144,7 @@ class Sums:
 
     def _folded(self, transaction: "Transaction", key: Key, base: Memo | None, since: datetime) -> Memo:
         """What is closed by now, of what was open and of what has come since the base."""
-        now, statements = time.monotonic(), self._statements[key.scope]
+        now, statements = time.monotonic(), self.statements(key.scope)
         cut, mark = transaction.raw(self._cut, {})[0]
         bounds = {**self._parameters(key, since), "low": base.cut if base else 0, "high": cut}
         closed = _amounts(transaction.raw(statements.closed, bounds)[0])
@@ -157,7 +159,7 @@ class Sums:
     def _from(self, transaction: "Transaction", key: Key, memo: Memo) -> Amounts | None:
         """The sum, with a memo's help; None where the memo is of rows that are no more."""
         parameters = {**self._parameters(key, memo.since), "cut": memo.cut, "end": END, "ids": self._ids(memo.open)}
-        *tail, mark = transaction.raw(self._statements[key.scope].tail, parameters)[0]
+        *tail, mark = transaction.raw(self.statements(key.scope).tail, parameters)[0]
         if mark != memo.mark:
             self._memos.pop(key, None)
             return None
@@ -166,19 +168,26 @@ class Sums:
         if age_s > FOLD_AFTER_S or (found.requests > TAIL and age_s > FOLD_EVERY_S):
             self.stale.add(key)
         if memo.open:
-            found = found.plus(_amounts(transaction.raw(self._statements[key.scope].now, parameters)[0]))
+            found = found.plus(_amounts(transaction.raw(self.statements(key.scope).now, parameters)[0]))
         return found.plus(memo.closed)
 
     def _moved(self, transaction: "Transaction", key: Key, memo: Memo, since: datetime) -> Memo:
         """The memo, without the rows that have left a rolling window. These are closed and committed, so it stays."""
         parameters = {**self._parameters(key, memo.since), "until": self._database.timestamp(since),
                       "cut": memo.cut, "ids": self._ids(memo.open)}  # fmt: skip
-        gone = _amounts(transaction.raw(self._statements[key.scope].leaving, parameters)[0])
+        gone = _amounts(transaction.raw(self.statements(key.scope).leaving, parameters)[0])
         moved = Memo(
             since, memo.cut, memo.mark, memo.closed.minus(gone), memo.open, memo.read_at, memo.folded_at
         )  # fmt: skip
         self._memos[key] = moved
         return moved
+
+    def statements(self, scope: str) -> "_Statements":
+        """The SQL of a scope, compiled when it is first needed."""
+        found = self._statements.get(scope)
+        if found is None:
+            found = self._statements[scope] = _Statements(self._database, scope)
+        return found
 
     def _parameters(self, key: Key, since: datetime) -> dict[str, Any]:
         return {"since": self._database.timestamp(since), "value": key.value}
@@ -201,6 +210,7 @@ class _Statements:
     open: "Prepared"
     closed_of: "Prepared"
     open_of: "Prepared"
+    each: "Prepared"
 
     def __init__(self, database: "Database", scope: str) -> None:
         place, of_scope = _place(database.dialect), _of_scope(scope, database.dialect)
@@ -223,17 +233,17 @@ class _Statements:
             "closed": _sum(*between, ~_IS_OPEN, *of_scope),
             "open": sa.select(_calls.id).where(*between, _IS_OPEN, *of_scope),
             "closed_of": _sum(listed, late, ~_IS_OPEN),
+            "each": _first(since, *of_scope),
             "open_of": sa.select(_calls.id).where(listed, late, _IS_OPEN),
         }
         for name, statement in statements.items():
             setattr(self, name, database.prepare(statement))
 
 
-def amounts_since(scope: str, dialect: str) -> sa.Select[Any]:
-    """Each call since a moment: when it was made, and what it comes to; the oldest first."""
-    since = _calls.created_at >= sa.bindparam("since", None, system.Timestamp)
+def _first(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """When each call was made, and what it comes to; the oldest first."""
     columns: list[sa.ColumnElement[Any]] = [_calls.created_at, *_each(), sa.literal_column("1")]
-    return sa.select(*columns).where(_IS_CALL, since).where(*_of_scope(scope, dialect)).order_by(_calls.created_at)
+    return sa.select(*columns).where(_IS_CALL, *conditions).order_by(_calls.created_at).limit(LOOK_BACK)
 
 
 def _each() -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:

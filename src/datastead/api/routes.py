@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from datastead.api import (
     ai_models,
     auth,
+    budgets,
     collections,
     fields,
     flows,
@@ -16,12 +17,27 @@ from datastead.api import (
     roles,
     server,
     settings,
+    usage,
     users,
 )
 from datastead.api.errors import Edge, install_error_handlers
 from datastead.api.openapi import install_reference
 
-TYPED = (server, auth, users, roles, settings, collections, fields, relations, flows, operations, ai_models)
+TYPED = (
+    server,
+    auth,
+    users,
+    roles,
+    settings,
+    collections,
+    fields,
+    relations,
+    flows,
+    operations,
+    ai_models,
+    budgets,
+    usage,
+)
 
 
 def install_routes(app: FastAPI) -> None:

@@ -25,6 +25,8 @@ COMMANDS = {
     "init": Command("datastead.cli.init", "init", "Write a `.env` to start from."),
     "flow": Command("datastead.cli.flow", "app", "Apply flows, and look at their runs."),
     "ai": Command("datastead.cli.ai", "app", "Ask models."),
+    "budget": Command("datastead.cli.budget", "app", "Limit what models may cost."),
+    "usage": Command("datastead.cli.usage", "usage", "Show what models have cost."),
     "user": Command("datastead.cli.user", "app", "Add users, and give out tokens."),
     "version": Command("datastead.cli.version", "version", "Print the version."),
 }

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from datastead.ai.engine import AI
 from datastead.ai.requests import CallOptions
+from datastead.cli import doubt
 from datastead.cli.ai_price import app as price_app
 from datastead.errors import DatasteadError
 from datastead.settings import Settings, load_settings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Ask models.")
 app.add_typer(price_app, name="price")
+app.add_typer(doubt.app, name="doubt")
 
 CURES = {
     "INVALID_API_KEY": "Check the provider's `AI_…_API_KEY`.",

@@ -1,15 +1,13 @@
 """`datastead flow`: flows of the configured database, with the server running or not."""
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from datastead.context import SYSTEM, Context
+from datastead.cli.services import run_as_admin
 from datastead.errors import InvalidPayload
 from datastead.extensions import TriggerRequest
 
@@ -33,14 +31,14 @@ def apply(
     document = read_document(_read(file))
     if not document.get("name") and not document.get("id") and str(file) != "-":
         document["name"] = file.stem
-    flow = _run(lambda ctx: ctx.services.flows.apply(ctx, document))
+    flow = run_as_admin(lambda ctx: ctx.services.flows.apply(ctx, document))
     print(f"The flow has the id {flow}")
 
 
 @app.command("list")
 def list_flows(as_json: AsJson = False) -> None:
     """Show all flows, and why one does not run."""
-    found = _run(lambda ctx: ctx.services.flows.overview(ctx))
+    found = run_as_admin(lambda ctx: ctx.services.flows.overview(ctx))
     if as_json:
         _print_json(found)
         return
@@ -56,7 +54,7 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """Show runs, newest first."""
-    found = _run(lambda ctx: ctx.services.flows.runs(ctx, flow=flow, status=status, limit=limit))
+    found = run_as_admin(lambda ctx: ctx.services.flows.runs(ctx, flow=flow, status=status, limit=limit))
     if as_json:
         _print_json(found)
     else:
@@ -66,7 +64,7 @@ def runs(
 @app.command("run")
 def show_run(run: Annotated[str, typer.Argument(help="The run's id.")], as_json: AsJson = False) -> None:
     """Show one run, with its steps."""
-    found = _run(lambda ctx: ctx.services.flows.run(ctx, run))
+    found = run_as_admin(lambda ctx: ctx.services.flows.run(ctx, run))
     if as_json:
         _print_json(found)
         return
@@ -90,19 +88,7 @@ def trigger(
         headers={},
         body=_parsed(data) if data else {},
     )
-    _print_json(_run(lambda ctx: ctx.services.flows.trigger(ctx, flow, request)))
-
-
-def _run(work: Callable[[Context], Awaitable[T]]) -> T:
-    """Does something as the administrator, with the services of the configured database."""
-    from datastead.app import open_services
-    from datastead.settings import load_settings
-
-    async def run() -> T:
-        async with open_services(load_settings(), dispatch=False) as (services, _):
-            return await work(Context(services, SYSTEM))
-
-    return asyncio.run(run())
+    _print_json(run_as_admin(lambda ctx: ctx.services.flows.trigger(ctx, flow, request)))
 
 
 def _read(file: Path) -> str:
