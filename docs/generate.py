@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from datastead import errors
 from datastead.ai.models import BUILT_IN
 from datastead.data.system import metadata
-from datastead.extensions import FilterType, OperationType, ProviderType, Registry, TriggerType
+from datastead.extensions import FilterType, OperationType, ProviderType, Registry, StorageType, TriggerType
 from datastead.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -45,6 +45,9 @@ def pages() -> dict[str, str]:
         "triggers.md": _extensions_page("Triggers", "What starts a flow.", registry.all(TriggerType)),
         "filters.md": _extensions_page("Template filters", "`{{ value | name }}`.", registry.all(FilterType)),
         "providers.md": _extensions_page("Providers", "Wire formats for models.", registry.all(ProviderType)),
+        "storage.md": _extensions_page(
+            "Storage drivers", "`STORAGE_<LOCATION>_DRIVER`, and its options.", registry.all(StorageType)
+        ),
         "models.md": models_page(),
         "tables.md": tables_page(),
     }

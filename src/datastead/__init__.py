@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from datastead.extensions import TriggerRequest as TriggerRequest
     from datastead.extensions import operation as operation
     from datastead.extensions import provider as provider
+    from datastead.extensions import storage as storage
     from datastead.extensions import template_filter as template_filter
     from datastead.extensions import trigger as trigger
+    from datastead.files.files import Files as Files
+    from datastead.files.files import Upload as Upload
+    from datastead.files.storage import Storage as Storage
     from datastead.outgoing import Answer as Answer
     from datastead.outgoing import fetch as fetch
     from datastead.settings import Settings as Settings
@@ -50,8 +54,10 @@ _HOMES = {
     "datastead.events": ("Bus", "Event"),
     "datastead.extensions": (
         "Chain", "Options", "Provider", "Registry", "Trigger", "TriggerRequest",
-        "operation", "provider", "template_filter", "trigger",
+        "operation", "provider", "storage", "template_filter", "trigger",
     ),
+    "datastead.files.files": ("Files", "Upload"),
+    "datastead.files.storage": ("Storage",),
     "datastead.outgoing": ("Answer", "fetch"),
     "datastead.settings": ("Settings",),
 }  # fmt: skip

@@ -23,6 +23,10 @@ from datastead.data.migrations import migrate
 from datastead.data.schema import Schemas
 from datastead.events import Bus
 from datastead.extensions import Registry
+from datastead.files.guard import COLLECTION as FILES
+from datastead.files.guard import guard
+from datastead.files.source import FilesAsSource
+from datastead.files.store import FileStore
 from datastead.flows.service import Flows
 from datastead.settings import Settings, load_settings
 
@@ -97,9 +101,11 @@ async def open_services(
         first_admin = await ensure_admin(database, settings)
         bus, schemas = Bus(), Schemas(database)
         metrics, observers = _observers(settings, stack)
-        ai = AI(settings, database=database, registry=registry, clock=clock, observers=observers)
+        ai = AI(settings, database=database, registry=registry, files=FilesAsSource(), clock=clock, observers=observers)
         flows = Flows(settings, registry, database, schemas, bus, clock)
         configuration = Configuration(settings, database, ai)
+        files = FileStore(settings, registry, database, clock)
+        bus.on_guard(FILES, guard)
         services = Services(
             settings,
             registry,
@@ -112,8 +118,11 @@ async def open_services(
             hash_password,
             configuration=configuration,
             metrics=metrics,
+            files=files,
         )
         ai.on_budget_warning(partial(announce, services))
+        await files.start()
+        stack.push_async_callback(files.close)
         await ai.start()
         stack.push_async_callback(ai.close)
         await configuration.start()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datastead.data.schema import Schemas
     from datastead.events import Bus
     from datastead.extensions import Registry
+    from datastead.files.store import FileStore
     from datastead.flows.service import Flows
     from datastead.settings import Settings
 
@@ -70,6 +71,7 @@ class Services:
     hash_password: Callable[[str], Awaitable[str]] | None = None
     configuration: "Configuration | None" = None
     metrics: "Metrics | None" = None
+    files: "FileStore | None" = None
 
 
 @dataclass(frozen=True, slots=True)

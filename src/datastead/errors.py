@@ -7,6 +7,7 @@
     │   ├── RecordNotUnique, NotNullViolation, InvalidForeignKey, ValueTooLong, ValueOutOfRange, ContainsNullValues
     │   ├── InvalidCredentials, InvalidOtp, InvalidToken, TokenExpired, Forbidden
     │   ├── RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnprocessableContent, RequestsExceeded
+    │   ├── ContentTooLarge, RangeNotSatisfiable, IllegalAssetTransformation, StoredFileNotFound
     │   ├── InvalidFlow, TemplateError, LoopRefused
     │   └── RequestRefused, StepInDoubt, OperationRejected
     ├── ServiceUnavailable
@@ -178,6 +179,33 @@ class UnprocessableContent(RequestError):
 
     code = "UNPROCESSABLE_CONTENT"
     status = 422
+
+
+class ContentTooLarge(RequestError):
+    """The file is too large."""
+
+    code = "CONTENT_TOO_LARGE"
+    status = 413
+
+
+class RangeNotSatisfiable(RequestError):
+    """The file has no such range of bytes."""
+
+    code = "RANGE_NOT_SATISFIABLE"
+    status = 416
+
+
+class IllegalAssetTransformation(RequestError):
+    """The asset cannot be transformed in this way."""
+
+    code = "ILLEGAL_ASSET_TRANSFORMATION"
+
+
+class StoredFileNotFound(RequestError):
+    """The storage does not have the file."""
+
+    code = "STORED_FILE_NOT_FOUND"
+    status = 404
 
 
 class RequestsExceeded(RequestError):

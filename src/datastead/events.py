@@ -1,5 +1,6 @@
 """Events: what happened, and who wants to know. `data` emits; `flows` subscribes.
 
+A guard is a collection's own rule: nothing is written past it.
 A filter runs inside the change's transaction, before the write; it may replace the payload, or stop the change.
 An action subscriber runs inside the same transaction after the write, so that what it writes (a run of a flow) commits
 with the change, or not at all.
@@ -35,6 +36,7 @@ class Event:
     id: str = field(default_factory=lambda: str(uuid4()))
 
 
+Guard = Callable[[Context, Event], Awaitable[None]]
 Filter = Callable[[Context, Event], Awaitable[Any]]
 Action = Callable[[Context, Sequence[Event]], Awaitable[None]]
 
@@ -43,8 +45,16 @@ Action = Callable[[Context, Sequence[Event]], Awaitable[None]]
 class Bus:
     """Carries events from those who cause them to those who subscribe."""
 
+    _guards: dict[str, Guard] = field(default_factory=dict)
     _filters: list[Filter] = field(default_factory=list)
     _actions: list[Action] = field(default_factory=list)
+
+    def on_guard(self, collection: str, guard: Guard) -> None:
+        """`guard(ctx, event)` runs before every write in a collection of the platform's own, also one that is quiet.
+
+        It sees what will be written, in the transaction, and may raise to stop it, or do what belongs to it.
+        """
+        self._guards[collection] = guard
 
     def on_filter(self, subscriber: Filter) -> None:
         """`subscriber(ctx, event)` returns the payload to go on with, and may raise to stop the change."""
@@ -53,6 +63,10 @@ class Bus:
     def on_action(self, subscriber: Action) -> None:
         """`subscriber(ctx, events)` runs in the change's transaction (`ctx.connection`), once for all its events."""
         self._actions.append(subscriber)
+
+    def guard_of(self, collection: str) -> Guard | None:
+        """Whoever looks after the collection."""
+        return self._guards.get(collection)
 
     async def filter(self, ctx: Context, event: Event) -> Any:
         """The payload, after every filter has seen it."""

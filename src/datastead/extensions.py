@@ -1,4 +1,4 @@
-"""What can be added from outside (providers, operations, triggers, template filters), and the `Registry` that finds it.
+"""What can be added from outside (providers, operations, storages …), and the `Registry` that finds it.
 
 A decorator only wraps; nothing happens on import. The registry looks an extension up by name, and loads the one module
 that has it: `<package>.operations.ai_generate` for the operation `ai-generate`.
@@ -24,6 +24,7 @@ from datastead.messages import Call, EmbeddingCall, Embeddings, Endpoint, Stream
 if TYPE_CHECKING:
     from datastead.ai.models import ModelDefinition
     from datastead.events import Event
+    from datastead.files.storage import Storage
 
 Chain = Mapping[str, Any]
 """A run's data: `$trigger`, `$last`, `$accountability`, `$env`, and each done operation's result under its key."""
@@ -202,6 +203,29 @@ def provider(
 
 
 @dataclass(frozen=True, slots=True)
+class StorageType(Generic[OptionsT]):
+    """A kind of storage for the bytes of files, such as `local`.
+
+    open(options, folder): without any I/O. folder: where relative paths begin.
+    """
+
+    name: str
+    options: type[OptionsT]
+    open: Callable[[OptionsT, Path], "Storage"]
+
+    @property
+    def description(self) -> str:
+        return (self.open.__doc__ or "").strip()
+
+
+def storage(
+    name: str, options: type[OptionsT]
+) -> Callable[[Callable[[OptionsT, Path], "Storage"]], StorageType[OptionsT]]:
+    """Declares a storage driver: a class that is made of its options and the folder where relative paths begin."""
+    return lambda open_: StorageType(name, options, open_)
+
+
+@dataclass(frozen=True, slots=True)
 class FilterType:
     """A template filter: `{{ value | name(arguments) }}`. apply(value, *arguments) is pure."""
 
@@ -222,6 +246,7 @@ FOLDERS: dict[type, str] = {
     OperationType: "operations",
     TriggerType: "triggers",
     ProviderType: "providers",
+    StorageType: "storage",
     FilterType: "filters",
 }
 """Which folder of an extension package has which kind."""
@@ -251,6 +276,9 @@ class Registry:
 
     def provider(self, name: str) -> ProviderType:
         return self._get(ProviderType, "provider", name)
+
+    def storage(self, name: str) -> StorageType[Any]:
+        return self._get(StorageType, "storage driver", name)
 
     def filter(self, name: str) -> FilterType:
         return self._get(FilterType, "template filter", name)

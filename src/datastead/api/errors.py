@@ -27,7 +27,7 @@ class Edge:
         if path[-1:] == "/" and path != "/":
             scope["path"] = path.rstrip("/") or "/"
         if scope["method"] == "HEAD":
-            scope, send = {**scope, "method": "GET"}, _without_body(send)
+            scope, send = {**scope, "method": "GET", "datastead.head": True}, _without_body(send)
         started = False
 
         async def watched(message: Message) -> None:

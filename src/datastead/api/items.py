@@ -33,11 +33,6 @@ class Call:
     query: Query
 
     @property
-    def collection(self) -> str:
-        collection: str = self.request.path_params["collection"]
-        return collection
-
-    @property
     def key(self) -> str:
         key: str = self.request.path_params["key"]
         return key
@@ -45,7 +40,7 @@ class Call:
     async def is_singleton(self) -> bool:
         """Whether the collection has one item, and is that item."""
         schema = await self.ctx.services.schemas.get()
-        return schema.collection(self.collection).singleton
+        return schema.collection(self.items.collection).singleton
 
     async def body(self) -> Any:
         return await read_json(self.request, max_size=self.ctx.services.settings.max_payload_size)
@@ -62,9 +57,10 @@ Answer = Callable[[Call], Awaitable[Response]]
 
 
 class Endpoint:
-    """One path's methods, as an ASGI app."""
+    """One path's methods, as an ASGI app. collection: one of the platform's own; None where the path names it."""
 
-    def __init__(self, **methods: Answer) -> None:
+    def __init__(self, collection: str | None = None, /, **methods: Answer) -> None:
+        self._collection = collection
         self.methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,11 +73,16 @@ class Endpoint:
     async def _answer(self, request: Request) -> Response:
         parameters = parameters_of(request.scope)
         ctx = await context_of(request.scope, parameters)
-        collection = request.scope["path_params"]["collection"]
-        if collection.startswith(SYSTEM_PREFIXES):
-            raise Forbidden
+        collection = self._collection or _user_collection(request)
         query = Query.parse(parameters, ctx.services.settings)
         return await self.methods[request.scope["method"]](Call(request, ctx, Items(ctx, collection), query))
+
+
+def _user_collection(request: Request) -> str:
+    collection: str = request.scope["path_params"]["collection"]
+    if collection.startswith(SYSTEM_PREFIXES):
+        raise Forbidden
+    return collection
 
 
 async def read_items(call: Call) -> Response:
@@ -104,20 +105,20 @@ async def create_items(call: Call) -> Response:
     body = await call.body()
     if isinstance(body, list):
         keys = await call.items.create_many(objects_of(body))
-        return await _read_back(call.items.read_many(keys, call.query))
+        return await read_back(call.items.read_many(keys, call.query))
     if not isinstance(body, dict):
         raise invalid("The body has to be an object, or a list of objects.")
     key = await call.items.create(body)
-    return await _read_back(call.items.read_one(key, call.query))
+    return await read_back(call.items.read_one(key, call.query))
 
 
 async def update_items(call: Call) -> Response:
     body = await call.body()
     if await call.is_singleton():
         await call.items.write_singleton(object_of(body))
-        return await _read_back(call.items.read_singleton(call.query))
+        return await read_back(call.items.read_singleton(call.query))
     keys = await _update_many(call, body)
-    return await _read_back(call.items.read_many(keys, call.query))
+    return await read_back(call.items.read_many(keys, call.query))
 
 
 async def delete_items(call: Call) -> Response:
@@ -139,7 +140,7 @@ async def read_item(call: Call) -> Response:
 
 async def update_item(call: Call) -> Response:
     key = await call.items.update(call.key, object_of(await call.body()))
-    return NoContent() if key is None else await _read_back(call.items.read_one(key, call.query))
+    return NoContent() if key is None else await read_back(call.items.read_one(key, call.query))
 
 
 async def delete_item(call: Call) -> Response:
@@ -178,7 +179,7 @@ async def _update_many(call: Call, body: Any) -> list[Any]:
     raise invalid("`keys` or `query` has to say which items to update.")
 
 
-async def _read_back(reading: Awaitable[Any]) -> Response:
+async def read_back(reading: Awaitable[Any]) -> Response:
     """The written items as they are now; nothing for those who may write them and not read them."""
     try:
         return data(await reading)

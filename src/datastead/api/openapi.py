@@ -28,6 +28,27 @@ _QUERY = {
 }
 
 
+_FORM: Schema = {
+    "type": "object",
+    "properties": {"title": {}, "folder": {}, "file": {"type": "string", "format": "binary"}},
+}
+_FILE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": OBJECT}},
+    }
+}
+_ASSET_ANSWERS: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "All of it", "content": {"*/*": {}}},
+        "206": {"description": "The `Range` that was asked for", "content": {"*/*": {}}},
+        "304": {"description": "It has not changed"},
+        "403": {"description": "`{errors: [{message, extensions}]}`"},
+        "416": {"description": "There is no such range"},
+    }
+}
+
+
 def body_of(**properties: Schema) -> dict[str, Any]:
     """`openapi_extra` for a route whose body is an object with these properties."""
     return json_body({"type": "object", "properties": properties, "required": list(properties)[:1]})
@@ -64,7 +85,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             description=(datastead.__doc__ or "").partition("\n")[0],
             routes=app.routes,
         )
-        found["paths"] = {**_items_paths(), **model_paths(), **found["paths"]}
+        found["paths"] = {**_items_paths(), **_files_paths(), **model_paths(), **found["paths"]}
         found.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}, {}]
         app.openapi_schema = found
@@ -73,7 +94,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 
 def _items_paths() -> dict[str, Any]:
     collection, key = _in_path("collection"), _in_path("key")
-    queries = [{"name": name, "in": "query", "description": text, "schema": {}} for name, text in _QUERY.items()]
+    queries = [_in_query(name, text) for name, text in _QUERY.items()]
     one_or_many = {"oneOf": [OBJECT, {"type": "array", "items": OBJECT}]}
     delete = {
         "oneOf": [{"type": "array"}, {"type": "object", "properties": {"keys": {"type": "array"}, "query": OBJECT}}]
@@ -96,15 +117,52 @@ def _items_paths() -> dict[str, Any]:
     }
 
 
+def _files_paths() -> dict[str, Any]:
+    queries = [_in_query(name, text) for name, text in _QUERY.items()]
+    files, folders = _of_one("Files", "file"), _of_one("Folders", "folder")
+    return {
+        "/files": {
+            "get": _operation("List files", parameters=queries, tag="Files"),
+            "post": _operation("Upload files, or describe one", tag="Files") | _FILE_BODY,
+        },
+        "/files/{id}": {**files, "patch": files["patch"] | _FILE_BODY},
+        "/folders": {
+            "get": _operation("List folders", parameters=queries, tag="Folders"),
+            "post": _operation("Create folders", body=OBJECT, tag="Folders"),
+        },
+        "/folders/{id}": folders,
+        "/assets/{id}": {
+            "parameters": [_in_path("id")],
+            "get": _operation(
+                "The bytes of a file", parameters=[_in_query("download", "Saved, not shown.")], tag="Assets"
+            )
+            | _ASSET_ANSWERS,
+        },
+    }
+
+
+def _of_one(tag: str, word: str) -> dict[str, Any]:
+    return {
+        "parameters": [_in_path("id")],
+        "get": _operation(f"Read one {word}", tag=tag),
+        "patch": _operation(f"Update one {word}", body=OBJECT, tag=tag),
+        "delete": _operation(f"Delete one {word}", tag=tag),
+    }
+
+
 def _object(*names: str) -> Schema:
     return {"type": "object", "properties": {name: {} for name in names}}
+
+
+def _in_query(name: str, text: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": text, "schema": {}}
 
 
 def _in_path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
-def _operation(summary: str, *, parameters: Any = (), body: Schema | None = None) -> dict[str, Any]:
+def _operation(summary: str, *, parameters: Any = (), body: Schema | None = None, tag: str = "Items") -> dict[str, Any]:
     answers = {"200": {"description": "`{data: …}`"}, "400": {"description": "`{errors: [{message, extensions}]}`"}}
     more = json_body(body) if body is not None else {}
-    return {"tags": ["Items"], "summary": summary, "parameters": list(parameters), "responses": answers, **more}
+    return {"tags": [tag], "summary": summary, "parameters": list(parameters), "responses": answers, **more}

@@ -4,10 +4,12 @@ from fastapi import FastAPI
 
 from datastead.api import (
     ai_models,
+    assets,
     auth,
     budgets,
     collections,
     fields,
+    files,
     flows,
     gateway,
     items,
@@ -42,7 +44,7 @@ TYPED = (
 
 def install_routes(app: FastAPI) -> None:
     """Everything that is served over HTTP."""
-    app.router.routes.extend([*items.routes, *gateway.routes, *metrics.routes])
+    app.router.routes.extend([*items.routes, *files.routes, *assets.routes, *gateway.routes, *metrics.routes])
     for resource in TYPED:
         app.include_router(resource.router)
     install_reference(app)

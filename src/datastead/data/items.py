@@ -54,6 +54,11 @@ class Items:
         self._ctx = ctx
         self._name = collection
 
+    @property
+    def collection(self) -> str:
+        """The collection's name."""
+        return self._name
+
     async def read(self, query: Query | None = None) -> list[Item]:
         """The items that the query asks for. Raises `Forbidden` and `InvalidQuery`."""
         return await self._reading(query or Query(), lambda reader, restricted: reader.read(restricted))
@@ -110,6 +115,7 @@ class Items:
         async with self._ctx.transaction() as ctx:
             database = ctx.services.database
             filled = [await self._filled(ctx, target, payload, emit=emit) for payload in checked]
+            await self._guarded(ctx, "create", *((payload, ()) for payload in filled))
             rows = [payloads.row_of(*target, payload, "create", database.dialect) for payload in filled]
             keys = await self._run(ctx, Writer(database, *target).insert(rows))
             if emit:
@@ -137,6 +143,7 @@ class Items:
         async with self._ctx.transaction() as ctx:
             database = ctx.services.database
             filled = await self._filled(ctx, target, checked, tuple(keys), emit=emit)
+            await self._guarded(ctx, "update", (filled, tuple(keys)))
             row = payloads.row_of(*target, filled, "update", database.dialect)
             changed = await self._run(ctx, Writer(database, *target).update(row, encoded))
             if emit and changed:
@@ -183,6 +190,7 @@ class Items:
         async with self._ctx.transaction() as ctx:
             if emit:
                 await ctx.services.bus.filter(ctx, self._event("filter", "delete", list(keys), tuple(keys)))
+            await self._guarded(ctx, "delete", (list(keys), tuple(keys)))
             deleted = await self._run(ctx, Writer(ctx.services.database, *target).delete(encoded))
             if emit and deleted:
                 event = self._event("action", "delete", list(deleted), tuple(deleted))
@@ -238,6 +246,13 @@ class Items:
         return await payloads.hashed(
             ctx, target.collection, payloads.with_specials(target.collection, payload, verb, ctx)
         )
+
+    async def _guarded(self, ctx: Context, verb: str, *writes: tuple[Any, tuple[Key, ...]]) -> None:
+        """writes: payloads, each with the keys that it is for."""
+        guard = ctx.services.bus.guard_of(self._name)
+        if guard is not None:
+            for payload, keys in writes:
+                await guard(ctx, self._event("filter", verb, payload, keys))
 
     async def _run(self, ctx: Context, work: Callable[[Transaction], T]) -> T:
         assert ctx.connection is not None

@@ -295,10 +295,12 @@ def _relations(
     tables: Mapping[str, Mapping[str, Column]], collections: Mapping[str, Collection], metas: _Metas
 ) -> Iterator[Relation]:
     rows = dict(metas.relations)
+    own = {(many, name) for many, name, _, _ in system.RELATIONS}  # they come last, with their aliases
     for table, columns in tables.items():
         for column in columns.values():
             row = rows.pop((table, column.name), None)
-            if row is not None or (column.foreign_key is not None and column.foreign_key.table in collections):
+            refers = column.foreign_key is not None and column.foreign_key.table in collections
+            if row is not None or (refers and (table, column.name) not in own):
                 yield _relation(table, column, row)
     for many, name, related, alias in system.RELATIONS:
         if many in tables and name in tables[many] and (many, name) not in metas.relations:

@@ -78,10 +78,13 @@ def to_moment(value: Any) -> datetime | None:
 metadata = sa.MetaData()
 
 
-def _uuid(name: str = "id", *, primary_key: bool = False, nullable: bool = True) -> sa.Column[Any]:
+def _uuid(
+    name: str = "id", *constraints: sa.ForeignKey, primary_key: bool = False, nullable: bool = True
+) -> sa.Column[Any]:
     return sa.Column(
         name,
         sa.Uuid(as_uuid=False, native_uuid=True).with_variant(sa.String(36), "sqlite", "mysql", "mariadb"),
+        *constraints,
         primary_key=primary_key,
         nullable=nullable and not primary_key,
     )
@@ -213,6 +216,33 @@ operations = sa.Table(
     sa.Column("options", Json), _uuid("resolve"), _uuid("reject"), _uuid("flow", nullable=False),
     sa.Column("date_created", Timestamp), _uuid("user_created"),
     sa.UniqueConstraint("resolve"), sa.UniqueConstraint("reject"),
+)  # fmt: skip
+
+folders = sa.Table(
+    "directus_folders", metadata,
+    _uuid(primary_key=True), _text("name", nullable=False), _uuid("parent", sa.ForeignKey("directus_folders.id")),
+)  # fmt: skip
+
+files = sa.Table(
+    "directus_files", metadata,
+    _uuid(primary_key=True), _text("storage", nullable=False), _text("filename_disk"),
+    _text("filename_download", nullable=False), _text("title"), _text("type"),
+    _uuid("folder", sa.ForeignKey("directus_folders.id", ondelete="SET NULL")), _uuid("uploaded_by"),
+    sa.Column("created_on", Timestamp, nullable=False, server_default=sa.func.current_timestamp()),
+    _uuid("modified_by"),
+    sa.Column("modified_on", Timestamp, nullable=False, server_default=sa.func.current_timestamp()),
+    _text("charset", 50), sa.Column("filesize", sa.BigInteger), sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer), sa.Column("duration", sa.Integer), _text("embed", 200), _text("description", None),
+    _text("location", None), _text("tags", None), sa.Column("metadata", Json), sa.Column("focal_point_x", sa.Integer),
+    sa.Column("focal_point_y", sa.Integer), _text("tus_id", 64), sa.Column("tus_data", Json),
+    sa.Column("uploaded_on", Timestamp),
+)  # fmt: skip
+
+file_leases = sa.Table(
+    "datastead_file_leases", metadata,
+    # bytes in a storage that no row of `directus_files` answers for: not yet (`held`), or no more (`dropped`)
+    _text("location", 64, primary_key=True), _text("name", primary_key=True), _text("state", 16, nullable=False),
+    sa.Column("lease_until", Timestamp, nullable=False),
 )  # fmt: skip
 
 runs = sa.Table(
@@ -360,6 +390,15 @@ SPECIALS: dict[str, dict[str, str]] = {
     "directus_access": {"id": "uuid"},
     "directus_flows": {"id": "uuid", "date_created": "date-created", "user_created": "user-created"},
     "directus_operations": {"id": "uuid", "date_created": "date-created", "user_created": "user-created"},
+    "directus_folders": {"id": "uuid"},
+    "directus_files": {
+        "id": "uuid",
+        "uploaded_by": "user-created",
+        "created_on": "date-created",
+        "modified_by": "user-updated",
+        "modified_on": "date-updated",
+        "tags": "cast-json",
+    },
     "directus_fields": {"special": "cast-csv"},
     "directus_relations": {"one_allowed_collections": "cast-csv"},
 }
@@ -373,6 +412,11 @@ RELATIONS: tuple[tuple[str, str, str, str | None], ...] = (
     ("directus_flows", "operation", "directus_operations", None),
     ("directus_flows", "user_created", "directus_users", None),
     ("directus_users", "role", "directus_roles", "users"),
+    ("directus_users", "avatar", "directus_files", None),
+    ("directus_folders", "parent", "directus_folders", None),
+    ("directus_files", "folder", "directus_folders", None),
+    ("directus_files", "uploaded_by", "directus_users", None),
+    ("directus_files", "modified_by", "directus_users", None),
     ("directus_roles", "parent", "directus_roles", "children"),
     ("directus_access", "role", "directus_roles", "policies"),
     ("directus_access", "user", "directus_users", "policies"),

@@ -3,6 +3,7 @@
 import difflib
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 KNOWN = {name.upper(): name for name in Settings.model_fields}
 FAMILIES = ("AI_", "DB_", "ADMIN_", "CORS_", "FLOWS_")
 """In the environment a name is taken for a mistake only if it begins like ours; in our files any name is."""
+
+_STORAGE = re.compile(r"STORAGE_(?P<location>[A-Z0-9]+)_(?P<option>[A-Z0-9_]+)")
+"""A location's option. `STORAGE_LOCATIONS` and `STORAGE_OPTIONS` have no third part."""
 
 VENDOR_KEYS = {
     "AI_OPENAI_API_KEY": ("AI_OPENAI_ENABLED", ("OPENAI_API_KEY",)),
@@ -41,6 +45,7 @@ def load_settings(
     _warn_of_near_names(found)
     given = {name: found[name] for name in KNOWN if name in found}
     given |= _vendor_keys(found)
+    given |= _storage_options(found)
     settings = _validated(given)
     _check_database(given)
     variables = {name: str(variable.value) for name, variable in found.items()}
@@ -72,6 +77,21 @@ def _vendor_keys(found: Mapping[str, Variable]) -> dict[str, Variable]:
     }
 
 
+def _storage_options(found: Mapping[str, Variable]) -> dict[str, Variable]:
+    """`STORAGE_<LOCATION>_<OPTION>` of each location, under the one name that the settings have for them."""
+    options = {
+        (match["location"].lower(), match["option"].lower()): variable
+        for name, variable in found.items()
+        if name not in KNOWN and (match := _STORAGE.fullmatch(name))
+    }
+    if not options or "STORAGE_OPTIONS" in found:
+        return {}
+    by_location: dict[str, dict[str, Any]] = {}
+    for (location, option), variable in options.items():
+        by_location.setdefault(location, {})[option] = variable.value
+    return {"STORAGE_OPTIONS": Variable("STORAGE_OPTIONS", by_location, "environment")}
+
+
 def _check_database(given: Mapping[str, Variable]) -> None:
     """PostgreSQL's variables without a word that PostgreSQL is meant would be left unused, in silence."""
     if given.keys() & {"DATABASE_URL", "DB_CONNECTION_STRING", "DB_CLIENT"}:
@@ -89,7 +109,7 @@ def _warn_of_near_names(found: Mapping[str, Variable]) -> None:
 def _near_names(found: Mapping[str, Variable]) -> Iterator[tuple[Variable, str]]:
     for name, variable in sorted(found.items()):
         ours = variable.source != "environment" or name.upper().startswith(FAMILIES)
-        if name in KNOWN or not ours:
+        if name in KNOWN or not ours or _STORAGE.fullmatch(name):
             continue
         near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.75)
         if near:

@@ -22,6 +22,7 @@ from datastead.settings.values import (
     Origins,
     SecretNames,
     Size,
+    StorageOptions,
 )
 
 MADE_UP_SECRET = "DATASTEAD_MADE_UP_SECRET"  # noqa: S105  the name of a variable
@@ -106,6 +107,18 @@ class Settings(BaseModel):
     query_limit_default: int = Field(100, ge=0, description="Items in a list when the query has no `limit`.")
     query_limit_max: int = Field(-1, ge=-1, description="The largest `limit` allowed; -1 = no bound.")
     max_relational_depth: int = Field(10, ge=1, description="How deep `fields`, `filter` and `sort` may reach.")
+    storage_locations: Names = Field(["local"], description="Where files are kept, by commas; new ones in the first.")
+    storage_options: StorageOptions = Field(
+        default_factory=dict,
+        repr=False,
+        description="Each location's driver and its options, read from `STORAGE_<LOCATION>_DRIVER` and the like: "
+        "`STORAGE_LOCAL_ROOT=./uploads`. Without a driver the location's name is the driver's.",
+    )
+    files_max_upload_size: Size | None = Field(None, description="The largest file, such as `100mb`; unset = no bound.")
+    files_mime_type_allow_list: Names = Field(
+        ["*/*"], description="Which types of files may be uploaded, by commas, such as `image/*,application/pdf`."
+    )
+    assets_cache_ttl: Duration = Field(2_592_000.0, description="How long browsers keep an asset, such as `30d`.")
     cors_enabled: bool = Field(False, description="Whether pages of other origins may call the API.")
     cors_origin: Origins = Field(["*"], description="Which may: `true` for all, or a list by commas.")
     cors_credentials: bool = Field(True, description="Whether they may send credentials.")
@@ -192,6 +205,11 @@ class Settings(BaseModel):
     def extensions_folder(self) -> Path:
         """The full path of `EXTENSIONS_PATH`."""
         return self._folder / self.extensions_path
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths begin."""
+        return self._folder
 
     @property
     def has_own_secret(self) -> bool:

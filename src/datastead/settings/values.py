@@ -41,6 +41,13 @@ def _objects(value: Any) -> Any:
     return found
 
 
+def _storage_options(value: Any) -> Any:
+    found = _parsed(value)
+    if not isinstance(found, dict) or not all(isinstance(options, dict) for options in found.values()):
+        raise ValueError('`json:{"local": {"root": "./uploads"}}`')
+    return {location.lower(): options for location, options in found.items()}
+
+
 def _headers(value: Any) -> Any:
     """`{name: value}`, `[{header, value}]` or `Name: value, Name: value`, as a dict."""
     found = _parsed(value)
@@ -130,6 +137,7 @@ def _database_url(value: Any) -> Any:
 Names = Annotated[list[str], BeforeValidator(_names)]
 SecretNames = Annotated[list[SecretStr], BeforeValidator(_names)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers), PlainSerializer(_masked)]
+StorageOptions = Annotated[dict[str, dict[str, Any]], BeforeValidator(_storage_options)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]

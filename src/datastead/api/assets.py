@@ -1,0 +1,120 @@
+"""`/assets/{id}` and `/assets/{id}/{any file name}`: the bytes of files, for pages, browsers and programs.
+
+Nothing stands between the route and the storage, and never more than a piece of the file is in memory.
+"""
+
+from collections.abc import AsyncIterator
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from datastead.api.answers import POWERED_BY, error_answer
+from datastead.api.request import context_of, parameters_of
+from datastead.context import Context
+from datastead.errors import DatasteadError, RangeNotSatisfiable
+from datastead.files import assets
+from datastead.files.assets import Part
+from datastead.files.files import Files, StoredFile
+from datastead.files.types import is_active
+
+Headers = list[tuple[bytes, bytes]]
+
+SANDBOX = b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""For what a browser would run: it may draw itself, and nothing else."""
+
+
+async def asset(request: Request) -> Response:
+    """GET and HEAD."""
+    try:
+        return await _answer(request)
+    except DatasteadError as error:
+        return _refusal(error)
+
+
+routes = [Route(path, asset, methods=["GET"]) for path in ("/assets/{key}", "/assets/{key}/{name:path}")]
+
+
+async def _answer(request: Request) -> Response:
+    parameters = parameters_of(request.scope)
+    ctx = await context_of(request.scope, parameters)
+    files = Files(ctx)
+    file = await files.open(request.path_params["key"])
+    assets.check_transforms(file, parameters)
+    headers = _validators(ctx, file)
+    given = request.headers
+    if assets.is_unchanged(file, given.get("if-none-match"), given.get("if-modified-since")):
+        return _with_headers(Response(status_code=304), headers)
+    asked = given.get("range") if assets.is_same(file, given.get("if-range")) else None
+    part = assets.part_of(file, asked)
+    headers += _description(file, part, is_download="download" in parameters)
+    status = 200 if part is None else 206
+    if "datastead.head" in request.scope:
+        await files.check(file)
+        return _with_headers(Response(status_code=status), headers)
+    whole = part or Part(0, file.size)
+    first, rest = await _begun(files.read(file, whole.start, whole.size))
+    if len(first) == whole.size:
+        return _with_headers(Response(first, status), headers)
+    return _with_headers(StreamingResponse(_chained(first, rest), status), headers)
+
+
+def _validators(ctx: Context, file: StoredFile) -> Headers:
+    whose = b"private" if ctx.actor.user is not None else b"public"
+    return [
+        (b"etag", f'"{file.version}"'.encode()),
+        (b"last-modified", format_datetime(file.modified, usegmt=True).encode()),
+        (b"cache-control", b"%s, max-age=%d" % (whose, ctx.services.settings.assets_cache_ttl)),
+        (b"vary", b"Authorization"),
+        POWERED_BY,
+    ]
+
+
+def _description(file: StoredFile, part: Part | None, *, is_download: bool) -> Headers:
+    kind = f"{file.type}; charset={file.charset}" if file.charset else file.type
+    found: Headers = [
+        (b"content-type", kind.encode("ascii", "replace")),
+        (b"content-length", str(file.size if part is None else part.size).encode()),
+        (b"content-disposition", _disposition(file.name, is_download=is_download)),
+        (b"accept-ranges", b"bytes"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", SANDBOX if is_active(file.type) else b"default-src 'none'"),
+    ]
+    if part is not None:
+        found.append((b"content-range", f"bytes {part.start}-{part.start + part.size - 1}/{file.size}".encode()))
+    return found
+
+
+def _disposition(name: str, *, is_download: bool) -> bytes:
+    """Source: RFC 6266. The plain form for all, the encoded one for those who understand it."""
+    kind = "attachment" if is_download else "inline"
+    plain = "".join(sign if " " <= sign < "\x7f" and sign not in '"\\%' else "_" for sign in name)
+    encoded = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'{kind}; filename="{plain}"{encoded}'.encode()
+
+
+def _refusal(error: DatasteadError) -> Response:
+    answer = error_answer(error)
+    if isinstance(error, RangeNotSatisfiable):
+        answer.raw_headers.append((b"content-range", f"bytes */{error.details['size']}".encode()))
+    return answer
+
+
+def _with_headers(response: Response, headers: Headers) -> Response:
+    response.raw_headers = headers
+    return response
+
+
+async def _begun(pieces: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The first piece, so that what is not there is noticed before the answer begins."""
+    first: Any = await anext(pieces, b"")
+    return first, pieces
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
