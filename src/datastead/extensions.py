@@ -148,9 +148,11 @@ class Provider:
     """One wire format, as pure mappings: no I/O here. `ai/call.py` does the HTTP, once for all.
 
     request_id_headers: the headers of an answer that hold the vendor's name for the request, the best first.
+    most_embedding_inputs: texts in one request for vectors; more are sent in several requests.
     """
 
     request_id_headers: ClassVar[tuple[str, ...]] = ("x-request-id", "request-id")
+    most_embedding_inputs: ClassVar[int] = 2048
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
         """The HTTP request for a call; `call.stream` says which kind."""

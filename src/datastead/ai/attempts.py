@@ -16,7 +16,7 @@ from datastead.ai.prices import Price, cost_nano_usd
 from datastead.ai.results import AttemptMade, Collected, GenerationResult
 from datastead.ai.sse import SseParser
 from datastead.errors import AIError, ContentFiltered, ProviderUnavailable
-from datastead.messages import StreamEvent, Usage
+from datastead.messages import EmbeddingCall, Finished, Started, StreamEvent, Usage, UsageReport
 
 CANCELLED = "CANCELLED"
 """The ledger's error code of a call that its caller gave up."""
@@ -66,10 +66,25 @@ class Attempt:
         if not isinstance(parsed, dict):
             raise ProviderUnavailable(f"`{self.plan.target.source.name}` answered with something that is not JSON.")
         try:
+            if self.plan.embedding is not None:
+                self._read_vectors(self.plan.embedding, parsed)
+                return
             for event in self.plan.target.provider.response(parsed):
                 self.collected.add(event)
         except _NOT_AS_DOCUMENTED as error:
             raise self._odd_answer() from error
+
+    def _read_vectors(self, embedding: EmbeddingCall, parsed: dict[str, Any]) -> None:
+        found = self.plan.target.provider.embeddings(parsed)
+        self.collected.add(Started(None, found.model))
+        if found.usage is not None:
+            self.collected.add(UsageReport(found.usage))
+        given, wanted = len(found.vectors), len(embedding.inputs)
+        if given != wanted:
+            name = self.plan.target.source.name
+            raise ProviderUnavailable(f"`{name}` answered {wanted} texts with {given} vectors.")
+        self.plan.vectors = found.vectors
+        self.collected.add(Finished("stop"))
 
     def feed(self, received: bytes) -> list[StreamEvent]:
         """The events that a piece of a stream completes; no bytes = its end. What follows them is in `problem`."""

@@ -199,6 +199,7 @@ class Caller:
             attempt=plan.number,
             key=plan.key,
             purpose=plan.purpose,
+            kind="generate" if plan.embedding is None else "embed",
             policy=plan.policy if plan.number == 1 else None,
             prompt=attempt.request.body.decode() if self._record else None,
         )
@@ -296,7 +297,7 @@ class Caller:
     def _use_chat_completions(self, plan: Plan) -> bool:
         """For endpoints under OpenAI's name that have no Responses API; it is remembered."""
         target = plan.target
-        if target.source.wire != "openai" or target.definition.api is not None:
+        if target.source.wire != "openai" or target.definition.api is not None or plan.embedding is not None:
             return False
         self._chat_only.add(target.source.name)
         plan.target = replace(target, definition=replace(target.definition, api="chat-completions"))

@@ -38,12 +38,13 @@ from datastead.ai.targets import Targets
 from datastead.context import Clock, system_clock
 from datastead.errors import AIError, InvalidOutput, InvalidRequest, ProviderNotConfigured
 from datastead.extensions import Registry
-from datastead.messages import Call, StreamEvent
+from datastead.messages import Call, EmbeddingCall, StreamEvent
 from datastead.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from datastead.ai.attachments import FileSource
     from datastead.ai.call import Caller
+    from datastead.ai.embedding import EmbeddingResult, EmbedOptions
     from datastead.ai.ledger import Ledger
     from datastead.ai.plans import Plan, Target
     from datastead.ai.sweeps import Sweeps
@@ -170,6 +171,25 @@ class AI:
     async def _prepared(self, prompt: str | None, options: CallOptions) -> Job:
         target = self._targets.find(options["model"], options.get("provider"))
         return await self._preparer.job(prompt, options, target.definition)
+
+    async def embed(self, inputs: str | Sequence[str], **options: "Unpack[EmbedOptions]") -> "EmbeddingResult":
+        """One vector for each text. Many texts go in several requests, each of them a row of the ledger."""
+        from datastead.ai.embedding import EMBED_NAMES, embedding_calls, joined
+
+        check_names(options, EMBED_NAMES)
+        caller = await self._started()
+        target = self._targets.find(options["model"], options.get("provider"))
+        assert self._loop is not None
+        now = self._loop.time()
+        done = []
+        for call in embedding_calls(inputs, options, target):
+            plan = self._embedding_plan(call, options, target, now)
+            done.append((plan, await caller.generate(plan)))
+        return joined(target, done)
+
+    def embed_sync(self, inputs: str | Sequence[str], **options: "Unpack[EmbedOptions]") -> "EmbeddingResult":
+        """`embed`, for scripts."""
+        return self._in_portal().run(lambda: self.embed(inputs, **options))
 
     def generate_sync(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationResult:
         """`generate`, for scripts: waits for the answer."""
@@ -423,6 +443,24 @@ class AI:
         if fallbacks:
             self._add_fallbacks(plan, fallbacks)
         plan.turn(now)
+        return plan
+
+    def _embedding_plan(self, call: EmbeddingCall, options: "EmbedOptions", target: "Target", began: float) -> "Plan":
+        from datastead.ai.embedding import as_call
+        from datastead.ai.plans import Plan
+
+        timeout_s = timeout_of(options, self._settings.ai_timeout_s)
+        plan = Plan(
+            target=target,
+            call=as_call(call),
+            who=who_of(options.get("context")),
+            deadline=began + timeout_s,
+            timeout_s=timeout_s,
+            policy=self._settings.ai_in_doubt,
+            purpose=text_option(options, "purpose", LONGEST_PURPOSE),
+            embedding=call,
+        )
+        plan.turn(began)
         return plan
 
     def _add_fallbacks(self, plan: "Plan", fallbacks: tuple[Fallback, ...]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from datastead.ai.bounds import Bounds, bounds_of
+from datastead.ai.bounds import FRAME_TOKENS, Bounds, bounds_of
 from datastead.ai.endpoints import Source
 from datastead.ai.ledger import Policy
 from datastead.ai.models import ModelDefinition
@@ -15,7 +15,7 @@ from datastead.ai.prices import Price
 from datastead.ai.results import AttemptMade
 from datastead.errors import AIError, InvalidRequest
 from datastead.extensions import Provider
-from datastead.messages import Call, Endpoint, WireRequest
+from datastead.messages import Call, EmbeddingCall, Endpoint, WireRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Plan:
     deadline: by the loop's clock, seconds; `timeout_s` after the call began. until: when the present model's turn is
     over; a stream has to have begun by then. fallbacks: what is left to call after the present one; `choose` makes the
     call for it. number: attempts so far; tries: those at the present model. made, skipped: what came of the models so
-    far. failure: what the model that was asked for ended in. cache_key: of the present model's answer.
+    far. failure: what the model that was asked for ended in. cache_key: of the present model's answer. embedding: what
+    is sent in place of `call`, which then only says how long it is; vectors: what came back.
     """
 
     target: Target
@@ -74,6 +75,8 @@ class Plan:
     made: list[AttemptMade] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     failure: AIError | None = None
+    embedding: EmbeddingCall | None = None
+    vectors: tuple[tuple[float, ...], ...] = ()
 
     def turn(self, now: float) -> None:
         """Gives the present model its share of the time that is left."""
@@ -101,6 +104,10 @@ class Request:
 def build_request(plan: Plan) -> Request:
     """The HTTP request of a plan. Raises `InvalidRequest` where the call has no JSON."""
     target = plan.target
+    if plan.embedding is not None:
+        wire = target.provider.embedding_request(target.endpoint, plan.embedding)
+        body = json_of(wire)
+        return Request(wire, body, Bounds(len(body) + FRAME_TOKENS, 0, capped=True, plain=True))
     wire = target.provider.request(target.endpoint, target.definition, plan.call)
     body = json_of(wire)
     return Request(wire, body, bounds_of(plan.call, target.definition, wire.json, len(body)))

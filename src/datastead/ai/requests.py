@@ -98,10 +98,10 @@ class Fallback(NamedTuple):
     provider: str | None = None
 
 
-def check_names(options: Mapping[str, Any]) -> None:
+def check_names(options: Mapping[str, Any], names: frozenset[str] = _NAMES) -> None:
     """Raises `TypeError` as Python does for a keyword that is not one."""
-    for name in options.keys() - _NAMES:
-        near = difflib.get_close_matches(name, _NAMES, n=1)
+    for name in options.keys() - names:
+        near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         raise TypeError(f"There is no option `{name}`.{hint}")
     if "model" not in options:
@@ -126,7 +126,7 @@ def build_call(prompt: str | None, options: CallOptions, definition: ModelDefini
     )
 
 
-def text_option(options: CallOptions, name: Literal["key", "purpose"], longest: int) -> str | None:
+def text_option(options: Mapping[str, Any], name: Literal["key", "purpose"], longest: int) -> str | None:
     """A short text for the ledger. Raises `InvalidRequest` where it would not fit."""
     value = options.get(name)
     if value is not None and not (isinstance(value, str) and 0 < len(value) <= longest):
@@ -134,7 +134,7 @@ def text_option(options: CallOptions, name: Literal["key", "purpose"], longest: 
     return value
 
 
-def timeout_of(options: CallOptions, default_s: float) -> float:
+def timeout_of(options: Mapping[str, Any], default_s: float) -> float:
     """Seconds that all attempts may take together."""
     value = options.get("timeout_s")
     if value is None:

@@ -78,6 +78,8 @@ _DURATION = re.compile(r"^(\d+(?:\.\d+)?)s$")
 class Google(Provider):
     """Google's Gemini models."""
 
+    most_embedding_inputs = 100
+
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:  # noqa: ARG002
         method = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
         return _sent(endpoint, call.model, method, request_body(call))
