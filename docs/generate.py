@@ -70,7 +70,12 @@ def errors_page() -> str:
 
 def _error(cls: type[errors.DatasteadError]) -> str:
     meaning = (cls.__doc__ or "").strip().splitlines()[0]
-    return f"### `{cls.code}` {cls.status}\n\n`datastead.errors.{cls.__name__}`. {meaning}\n"
+    told = _cause_and_cure(cls) if issubclass(cls, errors.AIError) else ""
+    return f"### `{cls.code}` {cls.status}\n\n`datastead.errors.{cls.__name__}`. {meaning}\n{told}"
+
+
+def _cause_and_cure(cls: type[errors.AIError]) -> str:
+    return f"\n- Cause: {cls.cause}\n- Cure: {cls.cure}\n" if cls.cure else ""
 
 
 def models_page() -> str:

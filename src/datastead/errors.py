@@ -19,7 +19,8 @@
         └── CallInDoubt
 
 `code` and `status` (HTTP) stand on the class; what is particular (the value, the field) on the instance in `details`.
-The docstring of a class is its default message.
+The docstring of a class is its default message. Of what a model call can end in, the class says also why that happens
+(`cause`) and what helps (`cure`): the reference page and the command line show it from here.
 """
 
 from typing import Any, ClassVar
@@ -272,6 +273,8 @@ class AIError(DatasteadError):
     contract_code: ClassVar[str] = "SERVICE_UNAVAILABLE"
     contract_status: ClassVar[int] = 503
     retryable: ClassVar[bool] = False
+    cause: ClassVar[str] = ""
+    cure: ClassVar[str] = ""
 
     def __init__(self, message: str | None = None, /, *, retry_after_s: float | None = None, **details: Any) -> None:
         super().__init__(message, **details)
@@ -285,24 +288,32 @@ class InvalidRequest(AIError):
     status = 400
     contract_code = "INVALID_PAYLOAD"
     contract_status = 400
+    cause = "An option has a wrong type or value, or the provider refused the request as malformed."
+    cure = "Correct what the message names; `details` has the parameter and the value."
 
 
 class ModelNotFound(InvalidRequest):
     """There is no such model."""
 
     code = "MODEL_NOT_FOUND"
+    cause = "The id is misspelt, or the provider has no such model or no longer has it."
+    cure = "Use an id that `datastead ai models` lists, or declare the model at its endpoint."
 
 
 class UnsupportedCapability(InvalidRequest):
     """The model cannot do this."""
 
     code = "UNSUPPORTED_CAPABILITY"
+    cause = "The call asks for what the model or its wire format cannot do: files, reasoning, a tier, a forced tool."
+    cure = "Use a model that can, or leave the option out; `details.capability` names it."
 
 
 class ContextLengthExceeded(InvalidRequest):
     """The prompt is longer than the model's context."""
 
     code = "CONTEXT_LENGTH_EXCEEDED"
+    cause = "The prompt, with its tools, files and the room for the answer, has more tokens than the model takes."
+    cure = "Shorten the prompt, or use a model with a longer context; `details` has `counted` and `allowed`."
 
 
 class ModelNotAllowed(AIError):
@@ -312,6 +323,8 @@ class ModelNotAllowed(AIError):
     status = 403
     contract_code = "FORBIDDEN"
     contract_status = 403
+    cause = "The provider is configured with a list of models, and this one is not in it."
+    cure = "Add it to the provider's `AI_…_ALLOWED_MODELS`."
 
 
 class ProviderNotConfigured(AIError):
@@ -319,6 +332,8 @@ class ProviderNotConfigured(AIError):
 
     code = "PROVIDER_NOT_CONFIGURED"
     status = 503
+    cause = "No key or address is set for the provider, or `AI_ENABLED` is false."
+    cure = "Set the variables that the message names."
 
 
 class InvalidApiKey(AIError):
@@ -326,6 +341,8 @@ class InvalidApiKey(AIError):
 
     code = "INVALID_API_KEY"
     status = 502
+    cause = "The key is wrong, revoked, or has no right to this model."
+    cure = "Check the provider's `AI_…_API_KEY`."
 
 
 class RateLimitExceeded(AIError):
@@ -334,6 +351,10 @@ class RateLimitExceeded(AIError):
     code = "RATE_LIMIT_EXCEEDED"
     status = 429
     retryable = True
+    cause = "More requests or tokens a minute than the account may use."
+    cure = (
+        "Wait, or use another model; where the provider says how long, `retry_after_s` has it, and retries wait for it."
+    )
 
 
 class QuotaExceeded(AIError):
@@ -341,6 +362,8 @@ class QuotaExceeded(AIError):
 
     code = "QUOTA_EXCEEDED"
     status = 402
+    cause = "The credit is spent, or the quota of the day or the project is used up."
+    cure = "Add credit to the provider's account, or wait for the next period."
 
 
 class ProviderUnavailable(AIError):
@@ -349,6 +372,8 @@ class ProviderUnavailable(AIError):
     code = "PROVIDER_UNAVAILABLE"
     status = 503
     retryable = True
+    cause = "The provider is down or overloaded, the connection broke, or the answer was not as documented."
+    cure = "Check the provider's base URL and its status page, and try again; `fallbacks` do so at another provider."
 
 
 class ProviderTimeout(AIError):
@@ -357,6 +382,8 @@ class ProviderTimeout(AIError):
     code = "TIMEOUT"
     status = 504
     retryable = True
+    cause = "No answer came within `timeout`, or the provider gave up on it."
+    cure = "Try again, or raise `AI_TIMEOUT_S`."
 
 
 class ContentFiltered(AIError):
@@ -364,12 +391,20 @@ class ContentFiltered(AIError):
 
     code = "CONTENT_FILTERED"
     status = 422
+    cause = "The prompt or the answer is of a kind that the provider does not allow, or the model refused."
+    cure = (
+        "Change the prompt, or use another model; `details.provider_code` says which filter, where the provider does."
+    )
 
 
 class InvalidOutput(AIError):
     """The model's answer does not have the shape that was asked for."""
 
     code = "INVALID_OUTPUT"
+    cause = (
+        "The answer was cut, or the model refused or did not keep to the schema, or gave a tool call broken arguments."
+    )
+    cure = "Raise `max_tokens`, simplify the schema, or use a model with a native schema mode."
 
 
 class BudgetExceeded(AIError):
@@ -377,6 +412,8 @@ class BudgetExceeded(AIError):
 
     code = "BUDGET_EXCEEDED"
     status = 402
+    cause = "A hard budget would not cover the most that the call can cost."
+    cure = "Raise the budget, lower `max_tokens`, or wait for its reset; `details` has scope, limit and what is left."
 
 
 class UnpricedModel(AIError):
@@ -384,6 +421,8 @@ class UnpricedModel(AIError):
 
     code = "UNPRICED_MODEL"
     status = 402
+    cause = "A budget in USD cannot hold for a model whose price nobody knows."
+    cure = "Give the model a `cost` (0 = free), or use one that is priced."
 
 
 class CallInDoubt(AIError):
@@ -391,3 +430,5 @@ class CallInDoubt(AIError):
 
     code = "CALL_IN_DOUBT"
     status = 409
+    cause = "A process died between sending the call and writing down its answer."
+    cure = "Look at the provider's log, then resolve the call; or let the policy try it again."

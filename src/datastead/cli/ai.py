@@ -19,7 +19,7 @@ from datastead.ai.engine import AI
 from datastead.ai.requests import CallOptions
 from datastead.cli import doubt
 from datastead.cli.ai_price import app as price_app
-from datastead.errors import DatasteadError
+from datastead.errors import AIError, DatasteadError
 from datastead.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Ask models.")
 app.add_typer(price_app, name="price")
 app.add_typer(doubt.app, name="doubt")
-
-CURES = {
-    "INVALID_API_KEY": "Check the provider's `AI_…_API_KEY`.",
-    "RATE_LIMIT_EXCEEDED": "Wait, or use another model.",
-    "QUOTA_EXCEEDED": "Add credit to the provider's account.",
-    "CONTEXT_LENGTH_EXCEEDED": "Shorten the prompt, or use a model with a longer context.",
-    "MODEL_NOT_FOUND": "`datastead ai models` lists those that are configured.",
-    "MODEL_NOT_ALLOWED": "Add it to the provider's `AI_…_ALLOWED_MODELS`.",
-    "PROVIDER_UNAVAILABLE": "Check the provider's base URL and its status page, and try again.",
-    "TIMEOUT": "Try again, or raise `AI_TIMEOUT_S`.",
-}
 
 Prompt = Annotated[str, typer.Argument(help="What to ask; `-` reads it from standard input.")]
 Model = Annotated[str, typer.Option(help="A model's id, or `provider:model`.")]
@@ -223,6 +212,6 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except DatasteadError as error:
-        cure = CURES.get(error.code, "")
+        cure = error.cure if isinstance(error, AIError) else ""
         sys.stderr.write(f"{error.code}: {error.message} {cure}".rstrip() + "\n")
         raise typer.Exit(1) from None

@@ -6,8 +6,8 @@ Source: platform.openai.com/docs/guides/error-codes, 2026-11.
 from collections.abc import Mapping
 from typing import Any
 
-from datastead.builtin.providers._errors import Refusal, retry_after_s
-from datastead.builtin.providers._reading import an_object, string
+from datastead.builtin.providers._errors import Refusal, Rule, retry_after_s
+from datastead.builtin.providers._reading import an_object, count, string
 from datastead.errors import (
     AIError,
     ContentFiltered,
@@ -21,33 +21,48 @@ from datastead.errors import (
     RateLimitExceeded,
 )
 
-_BY_CODE: Mapping[str, type[AIError]] = {
-    "invalid_api_key": InvalidApiKey,
-    "account_deactivated": InvalidApiKey,
-    "authentication_error": InvalidApiKey,
-    "insufficient_quota": QuotaExceeded,
-    "billing_hard_limit_reached": QuotaExceeded,
-    "billing_not_active": QuotaExceeded,
-    "credit_balance_exhausted": QuotaExceeded,
-    "rate_limit_exceeded": RateLimitExceeded,
-    "rate_limit_error": RateLimitExceeded,
-    "context_length_exceeded": ContextLengthExceeded,
-    "string_above_max_length": ContextLengthExceeded,
-    "exceed_context_size_error": ContextLengthExceeded,
-    "model_not_found": ModelNotFound,
-    "content_filter": ContentFiltered,
-    "content_policy_violation": ContentFiltered,
-    "invalid_prompt": ContentFiltered,
-    "image_content_policy_violation": ContentFiltered,
-    "bio_policy": ContentFiltered,
-    "misalignment_policy_violation": ContentFiltered,
-    "server_error": ProviderUnavailable,
-    "overloaded_error": ProviderUnavailable,
-    "server_is_overloaded": ProviderUnavailable,
-    "timeout": ProviderTimeout,
-}
-_TELLING_TYPES = frozenset({"insufficient_quota", "exceed_context_size_error"})
+MODERATION = "moderation"
+"""Our word for OpenRouter's refusals by moderation, which have nothing but their metadata."""
+
 _MODEL_MISSING_TYPES = frozenset({"not_found_error", "NotFoundError", "api_error"})
+
+TABLE = (
+    Rule(InvalidApiKey, ("invalid_api_key", "account_deactivated", "authentication_error")),
+    Rule(
+        QuotaExceeded,
+        ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "credit_balance_exhausted"),
+    ),
+    Rule(RateLimitExceeded, ("rate_limit_exceeded", "rate_limit_error")),
+    Rule(ContextLengthExceeded, ("context_length_exceeded", "string_above_max_length", "exceed_context_size_error")),
+    Rule(ModelNotFound, ("model_not_found",)),
+    Rule(
+        ContentFiltered,
+        (
+            "content_filter",
+            "content_policy_violation",
+            "invalid_prompt",
+            "image_content_policy_violation",
+            "bio_policy",
+            "misalignment_policy_violation",
+            MODERATION,
+        ),
+    ),
+    Rule(ProviderTimeout, ("timeout",)),
+    Rule(ProviderUnavailable, ("server_error", "overloaded_error", "server_is_overloaded")),
+    # Compatible servers (vLLM, Ollama, OpenRouter) have no code for this.
+    Rule(
+        ContextLengthExceeded,
+        status=(0, 400, 413),
+        says=(
+            "maximum context length",
+            "context window",
+            "exceeds the available context",
+            "exceeded max context length",
+        ),
+    ),
+    Rule(InvalidRequest, ("invalid_request_error",), status=(0,)),
+)
+"""What a refusal is; where no row fits, its status says it."""
 
 
 def error_of(provider: str, status: int, headers: Mapping[str, str], body: Any) -> AIError:
@@ -55,14 +70,15 @@ def error_of(provider: str, status: int, headers: Mapping[str, str], body: Any) 
     found = _read(provider, status, body, retry_after_s(headers))
     if status == 405 or (status == 404 and not _says_model_is_missing(found, body)):
         return _route_missing(found)
-    return _typed(found)
+    return found.typed(TABLE)
 
 
 def error_in(provider: str, error: Any) -> AIError:
     """The typed error for an error object inside a stream, or in place of an answer."""
     code = an_object(error).get("code")
-    status = code if isinstance(code, int) and 400 <= code < 600 else 0
-    return _typed(_read(provider, status, {"error": error}, None))
+    number = int(code) if isinstance(code, str) and code.isdigit() else code
+    status = number if isinstance(number, int) and 400 <= number < 600 else 0
+    return _read(provider, status, {"error": error}, None).typed(TABLE)
 
 
 def _read(provider: str, status: int, body: Any, wait_s: float | None) -> Refusal:
@@ -70,25 +86,12 @@ def _read(provider: str, status: int, body: Any, wait_s: float | None) -> Refusa
     error = whole.get("error") or whole.get("detail") or (whole if "message" in whole else body)
     fields = an_object(error)
     message = string(fields.get("message")) or string(error) or string(whole.get("message"))
-    code = fields.get("code")
-    return Refusal(provider, status, message, string(code), string(fields.get("type")), wait_s)
-
-
-def _typed(found: Refusal) -> AIError:
-    kind = _BY_CODE.get(found.code)
-    if kind is None and (not found.status or found.kind in _TELLING_TYPES):
-        kind = _BY_CODE.get(found.kind)
-    if kind is None and found.status == 400 and _says_context_is_exceeded(found.message):
-        kind = ContextLengthExceeded
-    if kind is None and not found.status and "invalid_request_error" in {found.code, found.kind}:
-        kind = InvalidRequest
-    return found.typed(kind)
-
-
-def _says_context_is_exceeded(message: str) -> bool:
-    """Compatible servers (vLLM, Ollama) have no code for this."""
-    said = message.lower()
-    return "maximum context length" in said or "context window" in said or "exceeds the available context" in said
+    metadata = an_object(fields.get("metadata"))
+    kind = string(fields.get("type")) or (MODERATION if "flagged_input" in metadata else "")
+    given = {"counted": count(fields.get("n_prompt_tokens")), "allowed": count(fields.get("n_ctx"))}  # llama.cpp
+    numbers = {name: value for name, value in given.items() if value}
+    code = string(fields.get("code"))
+    return Refusal(provider, status, message, code, kind, wait_s, string(metadata.get("raw")), numbers)
 
 
 def _says_model_is_missing(found: Refusal, body: Any) -> bool:
@@ -105,4 +108,4 @@ def _route_missing(found: Refusal) -> AIError:
         found.code,
         found.kind,
     )
-    return refusal.typed(InvalidRequest, route_not_found=True)
+    return refusal.typed((Rule(InvalidRequest),), route_not_found=True)

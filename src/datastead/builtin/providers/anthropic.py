@@ -19,7 +19,7 @@ from datastead.builtin.providers._content import (
     service_tier,
     unsupported,
 )
-from datastead.builtin.providers._errors import Refusal, retry_after_s
+from datastead.builtin.providers._errors import Refusal, Rule, retry_after_s
 from datastead.builtin.providers._reading import an_object, arguments, count, objects, string
 from datastead.builtin.providers._usage import counts_anything, tier_of
 from datastead.errors import (
@@ -114,7 +114,7 @@ class Anthropic(Provider):
         return decode
 
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
-        return _typed(_read(status, an_object(body).get("error") or body, retry_after_s(headers)))
+        return _read(status, an_object(body).get("error") or body, retry_after_s(headers)).typed(TABLE)
 
 
 def request_body(model: "ModelDefinition", call: Call) -> dict[str, Any]:
@@ -413,22 +413,24 @@ class _Stream:
         raise _error_in(chunk.get("error"))
 
 
-_BY_TYPE: Mapping[str, type[AIError]] = {
-    "authentication_error": InvalidApiKey,
-    "permission_error": InvalidApiKey,
-    "billing_error": QuotaExceeded,
-    "not_found_error": ModelNotFound,
-    "request_too_large": InvalidRequest,
-    "rate_limit_error": RateLimitExceeded,
-    "timeout_error": ProviderTimeout,
-    "api_error": ProviderUnavailable,
-    "overloaded_error": ProviderUnavailable,
-}
+TABLE = (
+    Rule(QuotaExceeded, ("*spend_limit_reached", "billing_error")),
+    # A prompt that is too long and an empty balance have no code of their own: only their words tell.
+    Rule(ContextLengthExceeded, ("invalid_request_error",), says=("prompt is too long", "exceed context limit")),
+    Rule(QuotaExceeded, ("invalid_request_error",), says=("credit balance",)),
+    Rule(InvalidRequest, ("invalid_request_error", "request_too_large")),
+    Rule(InvalidApiKey, ("authentication_error", "permission_error")),
+    Rule(ModelNotFound, ("not_found_error",)),
+    Rule(RateLimitExceeded, ("rate_limit_error",)),
+    Rule(ProviderTimeout, ("timeout_error",)),
+    Rule(ProviderUnavailable, ("api_error", "overloaded_error")),
+)
+"""What a refusal is; where no row fits, its status says it."""
 
 
 def _error_in(error: object) -> AIError:
     """The typed error for an error object inside a stream, or in place of an answer."""
-    return _typed(_read(0, error, None))
+    return _read(0, error, None).typed(TABLE)
 
 
 def _read(status: int, error: object, wait_s: float | None) -> Refusal:
@@ -436,19 +438,3 @@ def _read(status: int, error: object, wait_s: float | None) -> Refusal:
     message = string(fields.get("message")) or string(error)
     code = string(an_object(fields.get("details")).get("error_code"))
     return Refusal("anthropic", status, message, code, string(fields.get("type")), wait_s)
-
-
-def _typed(found: Refusal) -> AIError:
-    if found.code.endswith("spend_limit_reached"):
-        return found.typed(QuotaExceeded)
-    if found.kind == "invalid_request_error":
-        return found.typed(_invalid(found.message))
-    return found.typed(_BY_TYPE.get(found.kind))
-
-
-def _invalid(message: str) -> type[AIError]:
-    """A prompt that is too long and an empty balance have no code of their own here: only their words tell."""
-    said = message.lower()
-    if "prompt is too long" in said or "exceed context limit" in said:
-        return ContextLengthExceeded
-    return QuotaExceeded if "credit balance" in said else InvalidRequest

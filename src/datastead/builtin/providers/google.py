@@ -14,7 +14,7 @@ from uuid import uuid4
 from datastead import Provider, provider
 from datastead.builtin.providers._content import base64, inline_text, merged, service_tier
 from datastead.builtin.providers._embeddings import vector
-from datastead.builtin.providers._errors import Refusal, by_status, retry_after_s
+from datastead.builtin.providers._errors import Refusal, Rule, retry_after_s
 from datastead.builtin.providers._reading import an_object, count, objects, string
 from datastead.builtin.providers._usage import counts_anything, tier_of
 from datastead.errors import (
@@ -411,18 +411,22 @@ def _refuse_blocked(chunk: Mapping[str, Any]) -> None:
         raise ContentFiltered(f"The prompt was blocked: `{reason}`.", provider="google", provider_code=reason)
 
 
-_BY_NAME: Mapping[str, type[AIError]] = {
-    "UNAUTHENTICATED": InvalidApiKey,
-    "PERMISSION_DENIED": InvalidApiKey,
-    "NOT_FOUND": ModelNotFound,
-    "RESOURCE_EXHAUSTED": RateLimitExceeded,
-    "INVALID_ARGUMENT": InvalidRequest,
-    "FAILED_PRECONDITION": InvalidRequest,
-    "OUT_OF_RANGE": InvalidRequest,
-    "DEADLINE_EXCEEDED": ProviderTimeout,
-    "INTERNAL": ProviderUnavailable,
-    "UNAVAILABLE": ProviderUnavailable,
-}
+TABLE = (
+    Rule(InvalidApiKey, ("API_KEY_*", "UNAUTHENTICATED", "PERMISSION_DENIED")),
+    # What is used up for a day, and a prompt that is too long, have no code of their own.
+    Rule(QuotaExceeded, ("RESOURCE_EXHAUSTED",), says=("perday", "credits are depleted")),
+    Rule(RateLimitExceeded, ("RESOURCE_EXHAUSTED",)),
+    Rule(
+        ContextLengthExceeded,
+        ("INVALID_ARGUMENT",),
+        says=("exceeds the maximum number of tokens", "but model only supports up to"),
+    ),
+    Rule(InvalidRequest, ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE")),
+    Rule(ModelNotFound, ("NOT_FOUND",)),
+    Rule(ProviderTimeout, ("DEADLINE_EXCEEDED",)),
+    Rule(ProviderUnavailable, ("INTERNAL", "UNAVAILABLE")),
+)
+"""What a refusal is; where no row fits, its status says it."""
 
 
 def _error_in(error: object) -> AIError:
@@ -437,18 +441,8 @@ def _typed(status: int, error: object, wait_s: float | None) -> AIError:
     waits = (_DURATION.match(string(each.get("retryDelay"))) for each in details)
     wait_s = next((float(found[1]) for found in waits if found), wait_s)
     message = string(fields.get("message")) or string(error)
-    found = Refusal("google", status, message, reason, string(fields.get("status")), wait_s)
-    return found.typed(_kind(found, details))
-
-
-def _kind(found: Refusal, details: list[Mapping[str, Any]]) -> type[AIError]:
-    if found.code.startswith("API_KEY_"):
-        return InvalidApiKey
-    if found.kind == "RESOURCE_EXHAUSTED" and any("PerDay" in quota for quota in _quotas(details)):
-        return QuotaExceeded
-    if found.kind == "INVALID_ARGUMENT" and "exceeds the maximum number of tokens" in found.message:
-        return ContextLengthExceeded  # it has no code of its own
-    return _BY_NAME.get(found.kind) or by_status(found.status)
+    quotas = " ".join(_quotas(details))
+    return Refusal("google", status, message, reason, string(fields.get("status")), wait_s, quotas).typed(TABLE)
 
 
 def _quotas(details: list[Mapping[str, Any]]) -> list[str]:
