@@ -19,8 +19,9 @@ class Canaries:
 
     def new(self, name: str) -> str:
         """A secret of its own for each place where one can be configured."""
-        self._by_name[name] = f"cnry{uuid4().hex[:16]}"
-        return self._by_name[name]
+        secret = f"cnry{uuid4().hex[:16]}"
+        self._by_name[name if name not in self._by_name else f"{name}, the next"] = secret
+        return secret
 
     def in_text(self, text: str | bytes) -> list[str]:
         """The names of those that are in a text, as they are or encoded."""

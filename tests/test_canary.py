@@ -56,11 +56,17 @@ ROUTES = (
     "/revisions",
     "/ai/v1/models",
     "/ai/models",
-    "/ai/calls?limit=-1",
+    "/ai/prices",
+    "/files",
+    "/ai/calls?limit=1000",
+    "/ai/budgets",
     "/ai/usage",
-    "/ai/usage?by=provider,model,user,token,error&format=csv",
+    "/ai/usage?groupBy=provider,model,user,token,purpose&format=csv",
 )
-"""Asked as an administrator. One that does not exist yet answers 404, and counts from the day it does."""
+"""Asked as an administrator."""
+
+NOT_YET = ("/activity", "/revisions")
+"""Of `ROUTES`, those that are still to come."""
 
 POSTS = (
     ("/ai/generate", {"prompt": "Hello"}),
@@ -207,6 +213,7 @@ async def test_no_key_comes_out_of_any_door(tmp_path: Path, journal: Noted) -> N
     async with built(tmp_path, journal) as house:
         settings = house.settings()
         async with open_services(settings) as (services, _):
+            services.ai._breakers.failures = 1 << 30  # every failure is wanted, also after five in a row
             ctx = Context(services, SYSTEM)
             await ProjectSettings(ctx).write(house.row())
             assert services.configuration is not None
@@ -351,7 +358,7 @@ def knock(house: House, settings: Settings) -> None:
         for route in ROUTES:
             answer = server.get(route)
             assert answer.status in {200, 404}, (route, answer.body)
-            assert answer.status == 200 or route not in {"/settings", "/server/info", "/metrics", "/ai/v1/models"}
+            assert answer.status == 200 or route in NOT_YET, route
             house.noted.note(f"GET {route}", f"{answer.headers} {answer.body}")
     for command in COMMANDS:
         done = subprocess.run(
