@@ -22,7 +22,7 @@ FLOW = {
             "id": "second", "operation": "ai-generate", "resolve": "bill",
             "options": {"provider": "openai", "model": "gpt-4.1-mini", "prompt": "Two", "maxTokens": 50},
         },
-        {"id": "bill", "operation": "transform", "options": {"json": {"first": "{{ $first }}", "last": "{{ $last }}"}}},
+        {"id": "bill", "operation": "transform", "options": {"json": {"first": "{{ first }}", "last": "{{ $last }}"}}},
     ],
 }  # fmt: skip
 
