@@ -182,13 +182,14 @@ def _measure_streams(folder: Path, url: str, count: int) -> None:
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
     ):
         pool.submit(_stream_many, port, TOKEN, 20).result()  # warm
-        before, peak = memory_mb(pid), 0.0
+        before, peak, cpu_before = memory_mb(pid), 0.0, cpu_s(pid)
         streaming = pool.submit(_stream_many, port, TOKEN, count)
         while not streaming.done():
             peak = max(peak, memory_mb(pid))
             asyncio.run(asyncio.sleep(0.1))
-        whole = streaming.result()
+        whole, cpu_ms = streaming.result(), (cpu_s(pid) - cpu_before) * 1000 / count
     each_kb = (peak - before) * 1024 / count
+    print(f"{cpu_ms:.1f} ms of CPU a stream, in pieces of one chunk each")
     print(f"{whole} of {count} streams of {CHUNKS} chunks came whole (goal: all)")
     print(
         f"{before:.0f} MB before, {peak:.0f} MB at most: {each_kb:.1f} kB a stream (goal <= {STREAM_MEMORY_GOAL_KB} kB)"

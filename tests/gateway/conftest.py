@@ -49,7 +49,7 @@ def gateway_settings(simulator: Simulator, folder: Path, **own: Any) -> Settings
             **vendors,
             "ai_openai_compatible_enabled": True,
             "ai_openai_compatible_base_url": simulator.base_url("openai-compatible"),
-            "ai_openai_compatible_models": [LOCAL],
+            "ai_openai_compatible_models": [LOCAL, {"id": "unpriced"}],
             "database_url": f"sqlite:///{folder / 'gateway.db'}",
             "admin_token": TOKEN,
             "admin_password": "a-long-password",

@@ -34,7 +34,9 @@ def test_a_client_that_leaves_a_stream_stops_the_provider_and_pays_what_came(
     connection = _connected(gateway, path, {"model": WIRES[wire], "stream": True, **PATHS[path]})
     received = b""
     while received.count(b"word") < 5:
-        received += connection.recv(4096)
+        piece = connection.recv(4096)
+        assert piece, received
+        received += piece
     connection.close()
     until(lambda: simulator.requests[-1]["disconnected"])
     row = until(lambda: [row for row in gateway.rows()[before:] if row["state"] != "held"])[0]
