@@ -213,7 +213,7 @@ class Attempt:
             usage=usage,
             usage_source=source,
             cost_nano_usd=None if state == "in_doubt" else cost,
-            cost_source=cost_source if state == "settled" else None,
+            cost_source=None if usage is None else cost_source,
             latency_ms=self._since_began(perf_counter()),
             first_token_ms=self._first_token_ms(),
             response_id=started.response_id if started else None,
@@ -242,6 +242,8 @@ class Attempt:
         call, bounds, collected = self.plan.call, self.request.bounds, self.collected
         arguments = "".join(str(tool.arguments) for tool in collected.tool_calls)
         reasoning = estimate_tokens(collected.reasoning_text)
+        if reported is not None:  # what the provider counts, and does not show
+            reasoning = max(reasoning, reported.reasoning)
         output = min(estimate_tokens(collected.text + arguments) + reasoning, bounds.output)
         if reported is None:
             return Usage(

@@ -1,5 +1,6 @@
 """The right cost: the bugs that peers had over what a call costs, one test each."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +111,28 @@ async def test_the_providers_own_usage_is_kept_beside_the_parts(house: House, si
     usage = {"input_tokens": 21, "output_tokens": 5, "server_tool_use": {"web_search_requests": 1}, "speed": "fast"}
     row = await row_of(house, simulator, message(usage), "claude-haiku-4-5")
     assert row["raw_usage"] == usage
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_endpoints_own_cost_goes_before_our_price(
+    sqlite_url: str, priced: Settings, simulator: Simulator, stream: bool
+) -> None:  # what a gateway charges is not what the model's list price says
+    usage = {"prompt_tokens": 194, "completion_tokens": 62, "cost": 0.00151, "is_byok": False}
+    whole = chat(usage)
+    end = {"choices": [{"delta": {"content": "Yes."}, "finish_reason": "stop"}], "usage": usage}
+    simulator.script({"kind": "body", "body": f"data: {json.dumps(end)}\n\ndata: [DONE]\n\n" if stream else whole})
+    async with opened(sqlite_url, priced) as house:
+        asked = {"prompt": "Is it so?", "model": "local"}
+        result = await (house.ai.generate_stream(**asked).collect() if stream else house.ai.generate(**asked))
+        row = await house.row()
+    assert (result.cost_nano_usd, row["cost_nano_usd"], row["cost_source"]) == (1_510_000, 1_510_000, "provider")
+
+
+async def test_a_cost_of_zero_is_a_cost(sqlite_url: str, priced: Settings, simulator: Simulator) -> None:
+    usage = {"prompt_tokens": 194, "completion_tokens": 62, "cost": 0}
+    async with opened(sqlite_url, priced) as house:
+        row = await row_of(house, simulator, chat(usage), "local")
+    assert (row["cost_nano_usd"], row["cost_source"]) == (0, "provider")
 
 
 COUNT = st.integers(0, 1_000_000)
