@@ -110,3 +110,12 @@ def test_a_missing_exporter_is_an_error_with_its_cure(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(InvalidSettings, match=r"datastead\[otel\]"), exporting():
         pass
+
+
+async def test_embeddings_are_spans_too(sqlite_url: str, settings: Callable[..., Settings]) -> None:
+    spans = Spans()
+    async with opened(sqlite_url, settings(), observers=[Tracing(spans.provider)]) as house:
+        await house.ai.embed(["salt"], model="text-embedding-3-small")
+    span, found = spans.one()
+    assert (span.name, found["gen_ai.operation.name"]) == ("embeddings text-embedding-3-small", "embeddings")
+    assert "gen_ai.output.type" not in found

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import openai
 import pytest
 from pydantic import BaseModel
 
@@ -235,3 +236,34 @@ def test_models_are_listed_as_they_can_be_called(gateway: Gateway) -> None:
     assert listed["local"].to_dict()["price"] == {"input": 1.0, "output": 2.0}
     assert client.models.retrieve("openai/gpt-4.1").id == "openai/gpt-4.1"
     assert client.chat.completions.create(model="openai/gpt-4.1", messages=ASK).choices
+
+
+SCHEMA: Any = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "city",
+        "schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    },
+}
+
+
+def test_an_answer_that_does_not_fit_its_schema_is_mended_and_is_the_value_alone(
+    gateway: Gateway, simulator: Simulator
+) -> None:
+    simulator.script([{"text": '{"name": 7}'}, {"text": '{"name": "Rome"}'}])
+    answer = gateway.client().chat.completions.create(model="local", messages=ASK, response_format=SCHEMA)
+    assert json.loads(answer.choices[0].message.content or "") == {"name": "Rome"}
+
+
+def test_a_stream_that_does_not_fit_its_schema_ends_in_an_error_and_not_in_two_answers(
+    gateway: Gateway, simulator: Simulator
+) -> None:
+    simulator.script([{"text": '{"name": 7}'}, {"text": '{"name": "Rome"}'}])
+    texts: list[str] = []
+    with pytest.raises(openai.APIError) as caught:
+        chunks = gateway.client().chat.completions.create(
+            model="local", messages=ASK, response_format=SCHEMA, stream=True
+        )
+        texts.extend(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert caught.value.code == "invalid_output"
+    assert "Rome" not in "".join(texts)

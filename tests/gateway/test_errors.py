@@ -46,7 +46,7 @@ def test_a_wrong_token_is_an_authentication_error(gateway: Gateway) -> None:
 
 
 def test_nobody_calls_a_model_without_a_token(gateway: Gateway, simulator: Simulator) -> None:
-    for path in ("chat/completions", "responses"):
+    for path in ("chat/completions", "responses", "embeddings"):
         answer = gateway.post(f"/ai/v1/{path}", {"model": "local", "messages": ASK}, token=None)
         assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
     assert gateway.get("/ai/v1/models", token=None).status == 401

@@ -152,3 +152,25 @@ def test_an_error_in_the_middle_of_a_stream_is_an_event_with_its_code(gateway: G
     *_, last = events_of(gateway.post("/ai/generate", {"model": "local", "prompt": "Count.", "stream": True}))
     assert (last["type"], last["code"]) == ("error", "PROVIDER_UNAVAILABLE")
     assert gateway.rows()[-1]["usage_source"] == "estimated"
+
+
+def test_an_answer_with_a_schema_has_the_value(gateway: Gateway, simulator: Simulator, wire: str) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    simulator.script({"text": '{"name": "Rome"}'})
+    answer = gateway.post("/ai/generate", {"model": WIRES[wire], "prompt": "A city?", "schema": schema})
+    assert answer.data["object"] == {"name": "Rome"}
+
+
+def test_another_model_answers_where_the_first_cannot_be_reached(gateway: Gateway, simulator: Simulator) -> None:
+    simulator.script({"kind": "quota", "model": "gpt-4.1", "times": 0})
+    answer = gateway.post("/ai/generate", {"model": "gpt-4.1", "prompt": "Hi", "fallbacks": ["local"]})
+    assert answer.data["provider"] == "openai-compatible"
+    assert [made["provider"] for made in answer.data["attempts"]] == ["openai", "openai-compatible"]
+
+
+def test_a_kept_answer_costs_nothing_and_says_so(gateway: Gateway, simulator: Simulator) -> None:
+    asked = {"model": "local", "prompt": "Something that nobody else asks.", "cache": 60}
+    first, second = (gateway.post("/ai/generate", asked).data for _ in range(2))
+    assert (first["cached"], second["cached"], second["cost"]) == (False, True, 0)
+    assert second["content"] == first["content"]
+    assert len(simulator.requests) == 1

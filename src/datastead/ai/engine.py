@@ -161,6 +161,7 @@ class AI:
             try:
                 async with aclosing(Caller.stream(begin, one)) as events:
                     async for event in events:
+                        state.call = one.call
                         yield event
             except AIError as error:
                 job.failed(error)

@@ -1,5 +1,6 @@
 """Model calls as Prometheus metrics, of this process. Labels are bounded: see `MOST_MODELS`."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -62,10 +63,17 @@ class Metrics:
             "datastead_ai_refused", "Calls that were not sent, as a budget or a limit does not cover them.", ("code",),
             registry=registry,
         )  # fmt: skip
+        self._breakers = Gauge(
+            "datastead_ai_breaker_open", "Providers that are left alone, as they failed again and again.",
+            ("provider", "state"), registry=registry,
+        )  # fmt: skip
         self._models: set[tuple[str, str]] = set()
 
-    def exposition(self) -> bytes:
-        """All metrics, in Prometheus's text format."""
+    def exposition(self, breakers: Mapping[str, str]) -> bytes:
+        """All metrics, in Prometheus's text format. breakers: what `AI.breakers` says now."""
+        self._breakers.clear()
+        for provider, state in breakers.items():
+            self._breakers.labels(provider, state).set(1)
         return generate_latest(self._registry)
 
     def begun(self, attempt: "Attempt") -> None:  # noqa: ARG002  counted, whatever it is

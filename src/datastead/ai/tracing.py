@@ -46,7 +46,7 @@ class Tracing:
         attributes = _request(attempt)
         if self._record:
             attributes |= _prompt(attempt)
-        name = f"chat {attempt.plan.target.definition.model}"
+        name = f"{attributes['gen_ai.operation.name']} {attempt.plan.target.definition.model}"
         self._spans[attempt.id] = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def ended(self, attempt: "Attempt", settlement: "Settlement") -> None:
@@ -102,7 +102,7 @@ def _request(attempt: "Attempt") -> Attributes:
     plan, call = attempt.plan, attempt.plan.call
     source, address = plan.target.source, urlsplit(plan.target.endpoint.base_url)
     found: Attributes = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": "chat" if plan.embedding is None else "embeddings",
         "gen_ai.provider.name": _PROVIDERS.get(source.name, source.name),
         "gen_ai.request.model": plan.target.definition.model,
         "gen_ai.request.max_tokens": call.max_tokens,
@@ -111,7 +111,7 @@ def _request(attempt: "Attempt") -> Attributes:
         "gen_ai.request.stop_sequences": call.stop or None,
         "gen_ai.request.reasoning.level": call.effort,
         "gen_ai.request.stream": call.stream or None,
-        "gen_ai.output.type": "json" if call.schema is not None else "text",
+        "gen_ai.output.type": _output_type(plan),
         "gen_ai.conversation.id": plan.who.get("thread"),
         "server.address": address.hostname,
         "server.port": address.port or (443 if address.scheme == "https" else 80),
@@ -120,6 +120,12 @@ def _request(attempt: "Attempt") -> Attributes:
         **{ours: plan.who.get(name) for name, ours in _WHO.items()},
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _output_type(plan: "Plan") -> str | None:
+    if plan.embedding is not None:
+        return None
+    return "json" if plan.call.schema is not None else "text"
 
 
 def _answer(attempt: "Attempt", settlement: "Settlement") -> Attributes:

@@ -25,7 +25,7 @@ async def metrics(request: Request) -> Response:
             raise Forbidden
     except DatasteadError as error:
         return error_answer(error)
-    return Response(counted.exposition(), media_type=CONTENT_TYPE)
+    return Response(counted.exposition(services_of(request.scope).ai.breakers()), media_type=CONTENT_TYPE)
 
 
 def _has_token(request: Request) -> bool:

@@ -12,7 +12,7 @@ from datastead.ai.requests import CallOptions
 from datastead.api.answers import Json
 from datastead.api.gateway import errors, options, reading
 from datastead.api.gateway.chat_stream import ChatEncoder
-from datastead.api.gateway.chat_words import FINISH, tool_call, usage_json
+from datastead.api.gateway.chat_words import FINISH, content_of, tool_call, usage_json
 from datastead.api.gateway.endpoint import Ask, Encoder
 from datastead.api.gateway.opaque import reasoning_details, reasoning_parts, tool_opaque
 from datastead.api.gateway.reading import wrong
@@ -55,9 +55,9 @@ class Chat:
         return ask
 
     def whole(self, ask: Ask, result: GenerationResult) -> Any:  # noqa: ARG002  other dialects repeat what was asked
-        message: dict[str, Any] = {"role": "assistant", "content": result.content or None, "refusal": None}
-        if result.content == "" and not result.tool_calls:
-            message["content"] = ""
+        content = content_of(result)
+        shown = content if content or not result.tool_calls else None
+        message: dict[str, Any] = {"role": "assistant", "content": shown, "refusal": None}
         if result.reasoning:
             message["reasoning_content"] = result.reasoning
         if details := reasoning_details(result.reasoning_parts):

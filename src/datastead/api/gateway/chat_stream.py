@@ -7,7 +7,7 @@ import orjson
 
 from datastead.ai.engine import GenerationResult
 from datastead.api.gateway import errors
-from datastead.api.gateway.chat_words import FINISH, arguments, usage_json
+from datastead.api.gateway.chat_words import FINISH, arguments, refuse_new_beginning, usage_json
 from datastead.api.gateway.opaque import extra_content, reasoning_details
 from datastead.messages import (
     Finished,
@@ -34,6 +34,7 @@ class ChatEncoder:
         self._before_text = b""
         self._calls: dict[str, int] = {}
         self._written: set[str] = set()
+        self._said = False
         self._kept: tuple[str, dict[str, Any]] | None = None
 
     def begin(self, call: str | None) -> bytes:
@@ -47,7 +48,10 @@ class ChatEncoder:
 
     def write(self, event: StreamEvent) -> bytes:
         if event.__class__ is TextDelta and self._before_text and self._kept is None:
+            self._said = True
             return self._before_text + orjson.dumps(event.content) + _AFTER_TEXT
+        if self._said:
+            refuse_new_beginning(event)
         before = self._opening(event) + self._let_go(event)
         return before + self._other(event)
 

@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 
 from datastead.ai.engine import GenerationResult
+from datastead.ai.results import json_value
 from datastead.api.gateway.opaque import extra_content
-from datastead.messages import FinishReason, ToolCall, Usage
+from datastead.errors import InvalidOutput
+from datastead.messages import FinishReason, Started, StreamEvent, ToolCall, Usage
 
 FINISH: Mapping[FinishReason, str] = {
     "stop": "stop",
@@ -17,6 +19,17 @@ FINISH: Mapping[FinishReason, str] = {
     "error": "stop",
     "other": "stop",
 }
+
+
+def content_of(result: GenerationResult) -> str:
+    """The answer's text; of one that has a schema the value alone, whatever words the model has put around it."""
+    return result.content if result.object is None else orjson.dumps(json_value(result.object)).decode()
+
+
+def refuse_new_beginning(event: StreamEvent) -> None:
+    """An answer that did not fit its schema is asked for again: what is sent already cannot be taken back."""
+    if isinstance(event, Started):
+        raise InvalidOutput("The model's answer does not have the shape of the schema: ask again.")
 
 
 def tool_call(call: ToolCall) -> dict[str, Any]:

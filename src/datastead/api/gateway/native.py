@@ -1,18 +1,17 @@
 """`POST /ai/generate`: a model call in our own words, whole or as server-sent events."""
 
-from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import orjson
 
+from datastead.ai.conversation import message_json
 from datastead.ai.engine import GenerationResult
 from datastead.ai.requests import CallOptions
 from datastead.ai.results import usage_json
 from datastead.api.answers import Json, error_answer
 from datastead.api.gateway.endpoint import Ask, Encoder
 from datastead.api.gateway.options import own_options
-from datastead.api.gateway.reading import model_of, text, wrong
-from datastead.api.gateway.turns import message_json, read_attachments, read_messages, read_tools, tool_call_json
+from datastead.api.gateway.reading import model_of, wrong
 from datastead.context import Context
 from datastead.messages import (
     Finished,
@@ -27,12 +26,6 @@ from datastead.messages import (
 )
 
 DONE = b"data: [DONE]\n\n"
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "messages": read_messages,
-    "attachments": read_attachments,
-    "tools": read_tools,
-    "tool_choice": lambda given: text(given, "toolChoice"),
-}
 
 
 class Native:
@@ -45,9 +38,6 @@ class Native:
         prompt = _with_data(body.pop("prompt", None), body.pop("data", None))
         model_of(body)
         options = own_options(body, ctx)
-        for name, read in _READ.items():
-            if name in options:
-                options[name] = read(options[name])
         return Ask(prompt, cast("CallOptions", options), stream=bool(stream))  # each value is checked by the call path
 
     def whole(self, ask: Ask, result: GenerationResult) -> Any:  # noqa: ARG002  other dialects repeat what was asked
@@ -100,7 +90,8 @@ class NativeEncoder:
         if isinstance(event, ToolCallDelta):
             return {"type": "tool-call-delta", "id": event.id, "name": event.name, "arguments": event.arguments}
         if isinstance(event, ToolCallDone):
-            return {"type": "tool-call", **tool_call_json(event.call)}
+            call = event.call
+            return {"type": "tool-call", "id": call.id, "name": call.name, "arguments": call.arguments}
         if isinstance(event, UsageReport):
             return {"type": "usage", "usage": usage_json(event.usage)}
         assert isinstance(event, ReasoningDone | Finished | TextDelta)

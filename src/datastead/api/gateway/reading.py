@@ -12,12 +12,10 @@ from uuid import UUID
 
 import orjson
 
+from datastead.ai.attachments import PlatformFile
 from datastead.ai.requests import LONGEST_PURPOSE
 from datastead.errors import InvalidRequest
 from datastead.messages import Attachment, Part, Text, ToolDefinition
-
-OPAQUE = "datastead.v1."
-"""Before what a client shall send back as it came, and that is none of OpenAI's: base64 of JSON."""
 
 _EFFORTS = {"minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 _AUDIO = {"wav": "audio/wav", "mp3": "audio/mpeg"}
@@ -126,7 +124,10 @@ def file(part: Mapping[str, Any], place: str) -> Attachment:
     guessed = mimetypes.guess_type(named or str(part.get("file_url")).partition("?")[0])[0] or "application/pdf"
     if part.get("file_url") is not None:
         return Attachment(guessed, url=text(part["file_url"], f"{place}.file_url"), filename=named)
-    return Attachment(guessed, file_id=text(part.get("file_id"), f"{place}.file_id"), filename=named)
+    file_id = text(part.get("file_id"), f"{place}.file_id")
+    if is_our_file(file_id):
+        return PlatformFile("", file_id=file_id)
+    return Attachment(guessed, file_id=file_id, filename=named)
 
 
 def audio(part: Mapping[str, Any], place: str) -> Attachment:

@@ -16,6 +16,7 @@ def model_paths() -> dict[str, Any]:
         "/ai/generate": {"post": _call("Call a model", {"type": "object", "properties": own, "required": ["model"]})},
         "/ai/v1/chat/completions": {"post": _call("Chat Completions", _of("messages"), _OPENAI)},
         "/ai/v1/responses": {"post": _call("Responses", _of("input"), _OPENAI)},
+        "/ai/v1/embeddings": {"post": _call("Embeddings", _of("input"), _OPENAI)},
         "/ai/v1/models": {"get": _read("List models, as OpenAI's clients do")},
         "/ai/v1/models/{model}": {
             "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],

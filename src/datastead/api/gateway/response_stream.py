@@ -7,7 +7,7 @@ import orjson
 
 from datastead.ai.engine import GenerationResult
 from datastead.api.gateway import errors
-from datastead.api.gateway.chat_words import arguments
+from datastead.api.gateway.chat_words import arguments, refuse_new_beginning
 from datastead.api.gateway.endpoint import Ask
 from datastead.api.gateway.response_words import (
     Item,
@@ -55,6 +55,8 @@ class ResponseEncoder:
     def write(self, event: StreamEvent) -> bytes:
         if event.__class__ is TextDelta and self._message is not None:
             return self._text(event.content)
+        if self._output:
+            refuse_new_beginning(event)
         return b"".join(self._slow(event))
 
     def end(self, result: GenerationResult) -> bytes:

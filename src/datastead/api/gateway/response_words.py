@@ -4,7 +4,7 @@ from time import time
 from typing import Any
 
 from datastead.ai.engine import GenerationResult
-from datastead.api.gateway.chat_words import arguments, cost_json, written
+from datastead.api.gateway.chat_words import arguments, content_of, cost_json, written
 from datastead.api.gateway.endpoint import Ask
 from datastead.api.gateway.opaque import extra_content, sealed
 from datastead.messages import Reasoning, ToolCall
@@ -58,8 +58,9 @@ def items_of(result: GenerationResult) -> list[Item]:
     """The output items of a whole answer: reasoning, the message, and tool calls."""
     thoughts = list(result.reasoning_parts) or ([Reasoning(result.reasoning)] if result.reasoning else [])
     items = [reasoning_item(f"rs_{result.call}_{number}", part) for number, part in enumerate(thoughts)]
-    if result.content or not result.tool_calls:
-        items.append(message_item(f"msg_{result.call}", result.content))
+    content = content_of(result)
+    if content or not result.tool_calls:
+        items.append(message_item(f"msg_{result.call}", content))
     return [*items, *(call_item(f"fc_{result.call}_{number}", call) for number, call in enumerate(result.tool_calls))]
 
 

@@ -1,0 +1,60 @@
+"""Files of the platform in a call over HTTP, by their id."""
+
+import json
+from typing import Any
+
+import pytest
+
+from datastead.testing import Simulator
+
+from .conftest import PIXEL, TOKEN, WIRES, Gateway
+
+
+@pytest.fixture
+def image(gateway: Gateway) -> str:
+    """An uploaded image's id."""
+    from base64 import b64decode
+    from http.client import HTTPConnection
+
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    connection = HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "multipart/form-data; boundary=x"}
+    connection.request("POST", "/files", head + b64decode(PIXEL) + b"\r\n--x--\r\n", headers)
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    connection.close()
+    assert answer.status == 200, body
+    return str(body["data"]["id"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_file_of_the_platform_goes_with_a_prompt_by_its_id(
+    gateway: Gateway, simulator: Simulator, wire: str, image: str, stream: bool
+) -> None:
+    asked: dict[str, Any] = {"model": WIRES[wire], "maxTokens": 50, "stream": stream}
+    attached = [{"type": "file", "fileId": image}]
+    answer = gateway.post("/ai/generate", {**asked, "prompt": "What is this?", "attachments": attached})
+    assert answer.status == 200, answer.body
+    assert PIXEL in json.dumps(simulator.requests[-1]["json"])
+    assert gateway.row(answer.headers["x-datastead-call"])["state"] == "settled"
+
+
+def test_openais_clients_name_a_file_of_the_platform_too(gateway: Gateway, simulator: Simulator, image: str) -> None:
+    parts: Any = [{"type": "text", "text": "What is this?"}, {"type": "file", "file": {"file_id": image}}]
+    chat = gateway.client().chat.completions
+    chat.create(model="claude-haiku-4-5", messages=[{"role": "user", "content": parts}], max_tokens=50)
+    assert PIXEL in json.dumps(simulator.requests[-1]["json"])
+    items: Any = [{"role": "user", "content": [{"type": "input_image", "file_id": image}]}]
+    gateway.client().responses.create(model="gpt-4.1", input=items, max_output_tokens=50)
+    assert PIXEL in json.dumps(simulator.requests[-1]["json"])
+
+
+def test_a_file_that_is_not_there_is_no_mistake_of_the_servers(gateway: Gateway) -> None:
+    nowhere = "00000000-0000-4000-8000-000000000000"
+    asked = {"model": "gpt-4.1", "prompt": "What?", "attachments": [{"type": "file", "fileId": nowhere}]}
+    assert gateway.post("/ai/generate", asked).code == "FORBIDDEN"
+    parts = [{"type": "file", "file": {"file_id": nowhere}}]
+    answer = gateway.post(
+        "/ai/v1/chat/completions", {"model": "gpt-4.1", "messages": [{"role": "user", "content": parts}]}
+    )
+    assert (answer.status, answer.json["error"]["code"]) == (403, "permission_denied")
