@@ -160,6 +160,21 @@ async def test_rows_that_are_deleted_and_numbered_anew_are_noticed(processes: tu
     assert memoised.requests == 4
 
 
+async def test_a_ledger_that_was_made_before_its_rows_had_an_order_is_summed_as_it_is(
+    processes: tuple[Process, Process],
+) -> None:
+    process, key, luck = processes[0], KEYS[0], random.Random(4)
+    for _ in range(3):
+        await process.hold(luck)
+    await process.database.alter(_without_order)
+    assert await migrate(process.database) == ["m0004_budgets"]
+    await process.hold(luck)
+    await process.sums.fold(key, process.since(key))
+    memoised, plain = await process.both(key)
+    assert memoised == plain
+    assert memoised.requests == 4
+
+
 async def test_a_sum_reads_the_rows_of_one_user_by_the_index(processes: tuple[Process, Process]) -> None:
     process = processes[0]
     if process.database.dialect != "sqlite":
@@ -173,6 +188,17 @@ async def test_a_sum_reads_the_rows_of_one_user_by_the_index(processes: tuple[Pr
 
 def _row(process: Process, luck: random.Random) -> dict[str, Any]:
     return process.ledger._held(a_hold(luck), process.now[0])
+
+
+def _without_order(transaction: Transaction) -> None:
+    """The ledger and the budgets as they were before migration 4."""
+    run = transaction.connection.exec_driver_sql
+    for name in ("user", "token", "flow", "doubt"):
+        run(f"DROP INDEX datastead_ai_calls_{name}")
+    run("ALTER TABLE datastead_ai_calls DROP COLUMN sequence")
+    for name in ("name", "rolling", "limit_requests"):
+        run(f"ALTER TABLE datastead_budgets DROP COLUMN {name}")
+    run("DELETE FROM datastead_migrations WHERE name = 'm0004_budgets'")
 
 
 def _vacuumed(transaction: Transaction) -> None:
