@@ -3,6 +3,7 @@
 The guard looks at the address that is about to be dialled: no host name, redirect or second lookup gets past it.
 """
 
+import codecs
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,15 @@ async def _answer(response: "aiohttp.ClientResponse", max_bytes: int) -> Answer:
             raise RequestRefused(f"The answer is larger than {max_bytes} bytes.", reason="too large", limit=max_bytes)
         pieces.append(piece)
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status, response.reason or "", headers, b"".join(pieces), response.get_encoding())
+    return Answer(response.status, response.reason or "", headers, b"".join(pieces), _encoding(response))
+
+
+def _encoding(response: "aiohttp.ClientResponse") -> str:
+    """What the answer says of its text; UTF-8 where it says nothing, or nothing known."""
+    try:
+        return codecs.lookup(response.charset or "utf-8").name
+    except LookupError:
+        return "utf-8"
 
 
 def _failure(url: str, error: Exception) -> RequestRefused | ServiceUnavailable:

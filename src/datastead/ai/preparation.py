@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from datastead.ai.attachments import FileSource, Reader, attachments_in
 from datastead.ai.bounds import check_capabilities
 from datastead.ai.context_window import Cut, refuse_overflow, room_for_answer, truncated
-from datastead.ai.models import ModelDefinition
+from datastead.ai.models import VENDORS, ModelDefinition
 from datastead.ai.parameters import invalid
 from datastead.ai.requests import LONGEST_KEY, CallOptions, Overflow, build_call, timeout_of
 from datastead.ai.results import GenerationResult
@@ -89,7 +89,8 @@ class Job:
     def failed(self, error: AIError) -> None:
         """Turns to the schema in words where the provider refused it as such; raises otherwise."""
         if self.shape is not None and self.options.get("schema") is not None and is_about_schema(error):
-            self.words_only.add(self.name)
+            if self.name[0] not in VENDORS:  # theirs have the mode: it was this schema that they did not take
+                self.words_only.add(self.name)
             self._use_words(self.shape)
             return
         if self.problem is not None:
@@ -185,8 +186,16 @@ def together(first: GenerationResult, second: GenerationResult) -> GenerationRes
         usage=_sum(first.usage, second.usage),
         cost_nano_usd=cost if known else None,
         warnings=(*first.warnings, *second.warnings),
+        attempts=(*first.attempts, *second.attempts),
+        cached=first.cached and second.cached,
+        saved_nano_usd=_saved(first, second),
         repaired=first.call,
     )
+
+
+def _saved(first: GenerationResult, second: GenerationResult) -> int | None:
+    saved = [each.saved_nano_usd for each in (first, second) if each.saved_nano_usd is not None]
+    return sum(saved) if saved else None
 
 
 def _sum(first: Usage, second: Usage) -> Usage:

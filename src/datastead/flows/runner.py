@@ -95,9 +95,10 @@ class Runner:
         return await record.perform(ctx, step, lambda inside: kind.run(inside, options, walk.chain), kind)
 
     def _context(self, run: Run, position: int) -> Context:
+        collection, item = subject(run)
         return Context(
             self.services, actors.from_json(run.actor), request_id=run.id, depth=run.depth, flow=run.definition.id,
-            run=run.id, step=f"{run.id}:{position}",
+            run=run.id, step=f"{run.id}:{position}", collection=collection, item=item,
         )  # fmt: skip
 
     def redacted(self, value: Any) -> Any:
@@ -208,6 +209,19 @@ async def attempt(ctx: Context, step: Step, perform: Perform) -> Step:
         raise
     except Exception as error:  # noqa: BLE001  the edge of an operation: what fails there is the step's outcome
         return _rejected(step, error, ctx)
+
+
+def subject(run: Run) -> tuple[str | None, str | None]:
+    """The collection that the triggering event is about, and its item where there is exactly one."""
+    data = run.trigger_data if isinstance(run.trigger_data, Mapping) else {}
+    if run.definition.trigger == "manual" and isinstance(data.get("body"), Mapping):
+        data = data["body"]
+    elif run.definition.trigger != "event":
+        return None, None  # what callers send says nothing certain
+    keys = [data["key"]] if data.get("key") is not None else data.get("keys") or []
+    collection = data.get("collection")
+    is_one = len(keys) == 1 and isinstance(keys[0], str | int)
+    return (collection if isinstance(collection, str) else None), (str(keys[0]) if is_one else None)
 
 
 def first_chain(run: Run, services: Services) -> dict[str, Any]:
