@@ -110,10 +110,8 @@ class Attempt:
     def _decode_into(self, events: list[StreamEvent], received: bytes) -> None:
         parser = self._parser
         decode = self._decode or self._new_decoder()
-        for block in parser.feed(received) if received else parser.end():
-            chunk = parser.parse(block)
-            if chunk is not None:
-                events.extend(decode(chunk))
+        for chunk in parser.objects(received):
+            events += decode(chunk)
         self.at_end = self.at_end or parser.done
 
     def _new_decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:

@@ -4,6 +4,8 @@ Source: html.spec.whatwg.org, "Server-sent events", 2026-11. Names and ids of ev
 JSON says itself what it is.
 """
 
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -12,6 +14,15 @@ from datastead.errors import ProviderUnavailable
 
 DONE = b"[DONE]"
 LONGEST_EVENT_BYTES = 64 << 20
+
+SLICE_BYTES = 4096
+"""So much is parsed at once: thousands of objects that live at the same time keep the garbage collector busy."""
+
+_BETWEEN = re.compile(rb"\n\n(?:event: ?[^\n]*\n)?data:")
+"""What is between the data of two events as all providers write them."""
+
+_BEFORE = re.compile(rb"(?:event: ?[^\n]*\n)?data:")
+_LAST = b"\n\ndata: [DONE]"
 
 
 class SseParser:
@@ -23,20 +34,50 @@ class SseParser:
         self.done = False
         self._rest = b""
 
-    def feed(self, received: bytes) -> list[bytes]:
-        """The events that are complete with what was received, each to be given to `parse`."""
-        text = self._rest + received if self._rest else received
+    def objects(self, received: bytes) -> Iterator[dict[str, Any]]:
+        """The objects of the events that are complete with what was received; nothing received = the end.
+
+        Raises `ProviderUnavailable` over data that is not JSON, after the objects before it.
+        """
+        text = self._rest + (received or b"\n\n") if self._rest or not received else received
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n")
-        blocks = text.split(b"\n\n")
-        self._rest = blocks.pop()
-        if len(self._rest) > LONGEST_EVENT_BYTES:
+        while (end := self._slice(text)) >= 0:
+            yield from self._together(text[:end])
+            text = text[end + 2 :]
+        if len(text) > LONGEST_EVENT_BYTES:
             raise ProviderUnavailable("The provider sends an event without an end.")
-        return blocks
+        self._rest = text
 
-    def end(self) -> list[bytes]:
-        """The last event, where the stream ended without the empty line after it."""
-        return self.feed(b"\n\n")
+    @staticmethod
+    def _slice(text: bytes) -> int:
+        """Where the events end that are parsed next; -1 where none is complete."""
+        end = text.rfind(b"\n\n", 0, SLICE_BYTES)
+        return end if end >= 0 else text.find(b"\n\n")
+
+    def _together(self, events: bytes) -> Iterable[dict[str, Any]]:
+        """Several events, parsed as one JSON array: at half the cost of one by one.
+
+        JSON has no line break inside a text, so that what is between two events cannot be in one.
+        """
+        done = events.endswith(_LAST)
+        start = _BEFORE.match(events)
+        if start is not None:
+            joined, count = _BETWEEN.subn(b",", events[start.end() : len(events) - len(_LAST) * done])
+            try:
+                found: list[Any] = orjson.loads(b"[" + joined + b"]")
+            except orjson.JSONDecodeError:
+                found = []  # the end mark alone, a comment, or data over several lines
+            if len(found) == count + 1:
+                self.done = self.done or done
+                return [event for event in found if event.__class__ is dict]
+        return self._one_by_one(events)
+
+    def _one_by_one(self, events: bytes) -> Iterator[dict[str, Any]]:
+        for block in events.split(b"\n\n"):
+            event = self.parse(block)
+            if event is not None:
+                yield event
 
     def parse(self, block: bytes) -> dict[str, Any] | None:
         """An event's object; None where it has none. Raises `ProviderUnavailable` over data that is not JSON.
