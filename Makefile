@@ -35,6 +35,7 @@ fix: $(VENV)/dev.stamp ## Mend what can be mended by a program.
 bench: $(VENV)/dev.stamp ## Measure; prints ratios within one run.
 	$(BIN)/python bench/ai_call.py
 	$(BIN)/python bench/ledger.py
+	$(BIN)/python bench/ai_streams.py
 	$(BIN)/python bench/rest_items.py
 
 docs: $(VENV)/dev.stamp ## Write the generated reference pages anew.
