@@ -58,7 +58,8 @@ async def test_processes_that_race_for_a_cap_and_are_killed_never_pass_it_and_ca
         await use_the_rest(house, cap)
         settled = sum(row["cost_nano_usd"] for row in await house.rows(state="settled"))
     assert settled + in_doubt <= cap
-    assert settled >= 0.95 * (cap - in_doubt) - BOUND
+    assert settled + BOUND > cap - in_doubt  # what is left does not hold one call more
+    assert cap < USD or settled >= 0.95 * (cap - in_doubt)
 
 
 async def race(house: House, simulator: Simulator, size: Size) -> None:
