@@ -88,7 +88,7 @@ class Chat:
 
 def _refuse_what_is_not_there(body: Mapping[str, Any]) -> None:
     """What a client would wait for in vain is refused, each with what to do."""
-    if body.get("n") not in {None, 1}:
+    if body.get("n") not in (None, 1):
         raise InvalidRequest("`n` has to be 1: send the request several times for several answers.", parameter="n")
     for name in ("functions", "function_call"):
         if body.get(name):
@@ -108,7 +108,7 @@ def _conversation(given: Any) -> tuple[str | None, list[Message]]:
     names: dict[str, str] = {}  # of tool calls, by id: a tool's answer does not say whose it is, and Google asks
     for number, message in enumerate(reading.objects(given, "messages")):
         role, place = message.get("role"), f"messages[{number}]"
-        if role in {"system", "developer"}:
+        if role in ("system", "developer"):
             systems.append(reading.texts_of(message.get("content"), f"{place}.content"))
         elif isinstance(role, str) and role in _TURNS:
             messages.append(_TURNS[role](message, place, names))

@@ -77,9 +77,9 @@ def reasoning_of(effort: Any, reasoning: Any, thinking: Any = None) -> dict[str,
         found["budget_tokens"] = given.get("max_tokens")
         shown = given.get("enabled") or given.get("summary") or given.get("generate_summary")
         found["enable_reasoning"] = True if shown else None
-    if thinking is not None and an_object(thinking, "thinking").get("type") in {"enabled", "adaptive"}:
+    if thinking is not None and an_object(thinking, "thinking").get("type") in ("enabled", "adaptive"):
         found |= {"enable_reasoning": True, "budget_tokens": thinking.get("budget_tokens")}
-    if effort not in {None, "none"}:
+    if effort not in (None, "none"):
         if not isinstance(effort, str) or effort not in _EFFORTS:
             raise wrong("reasoning_effort", effort, "`none`, `minimal`, `low`, `medium`, `high` or `xhigh`")
         found["effort"] = _EFFORTS[effort]

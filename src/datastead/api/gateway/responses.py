@@ -84,7 +84,7 @@ def _conversation(given: Any, instructions: Any) -> tuple[str | None, list[Messa
     names: dict[str, str] = {}
     for number, item in enumerate(reading.objects(given, "input")):
         place = f"input[{number}]"
-        if item.get("role") in {"system", "developer"}:
+        if item.get("role") in ("system", "developer"):
             systems.append(reading.texts_of(item.get("content"), f"{place}.content", ("input_text", "text")))
             continue
         role, parts = _item(item, place, names)
@@ -117,7 +117,7 @@ def _message(item: Mapping[str, Any], place: str, _: dict[str, str]) -> tuple[Ro
 
 def _user_part(part: Mapping[str, Any], place: str) -> Part:
     kind = part.get("type")
-    if kind in {"input_text", "text"}:
+    if kind in ("input_text", "text"):
         return Text(reading.text(part.get("text"), f"{place}.text"))
     if kind == "input_image" and part.get("file_id") is None:
         return reading.image(part.get("image_url"), f"{place}.image_url")
