@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datastead.errors import AIError
     from datastead.messages import Usage
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST_MODELS = 200
 """So many models have a label of their own; what comes after them is `other`, as an open endpoint takes any name."""
 

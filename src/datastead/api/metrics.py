@@ -6,12 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from datastead.ai.metrics import CONTENT_TYPE
 from datastead.api.answers import error_answer
 from datastead.api.errors import route_not_found
 from datastead.api.request import context_of, parameters_of, services_of
 from datastead.errors import DatasteadError, Forbidden
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SCHEMES = ("metrics", "bearer")
 
 
