@@ -2,9 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
-from datastead import AI, Settings, build_custom_models, get_model_definition
+from datastead import AI, Context, Settings, build_custom_models, get_model_definition
 from datastead.errors import AIError
+from datastead.flows.template import Templates
+from datastead.messages import Attachment
 from datastead.testing.simulator import Simulator
 from tests.ai.conftest import REGISTRY, House
 
@@ -97,3 +100,48 @@ def test_a_script_needs_no_event_loop_and_no_database(settings: MakeSettings) ->
         with ai.generate_stream_sync("Hello", model="gpt-4.1") as stream:
             streamed = "".join(chunk.content for chunk in stream)
         assert streamed == result.content == stream.result.content
+
+
+async def test_a_stream_may_be_asked_for_with_the_page_s_words(house: House, simulator: Simulator) -> None:
+    simulator.script({"text": "Salt is old."})
+    stream = house.ai.generate_stream(model="gpt-4.1", prompt="Write a detailed article about...", stream=True)
+    assert "".join([chunk.content async for chunk in stream]) == "Salt is old."
+
+
+def test_the_page_s_prompt_is_a_template_that_cuts_long_content() -> None:
+    prompt = """
+Task: Generate a summary
+Content:
+{{$trigger.content | truncate(10000)}}
+Requirements:
+- Max 3 sentences
+"""
+    rendered = Templates(REGISTRY).render(prompt, {"$trigger": {"content": "x" * 20_000}}).value
+    assert "x" * 10_000 in rendered
+    assert "x" * 10_001 not in rendered
+
+
+async def test_an_attachment_of_the_page_s_shape_is_read_as_the_caller(
+    settings: MakeSettings, simulator: Simulator
+) -> None:
+    class Files:
+        async def read(self, ctx: Context, file_id: str, *, max_bytes: int) -> Attachment:
+            return Attachment("image/png", data=b"\x89PNG\r\n\x1a\n" + file_id.encode())
+
+    services: Any = None
+    async with AI(settings(), registry=REGISTRY, files=Files()) as ai:
+        await ai.generate(
+            provider="anthropic",
+            model="claude-sonnet-4-5",
+            prompt="Describe this image in detail",
+            attachments=[{"type": "file", "fileId": "image-1"}],
+            context=Context(services),
+        )
+    source = simulator.requests[-1]["json"]["messages"][0]["content"][1]["source"]
+    assert (source["type"], source["media_type"]) == ("base64", "image/png")
+
+
+async def test_a_repeated_generation_can_be_answered_from_the_cache(house: House, simulator: Simulator) -> None:
+    first = await house.ai.generate("Often asked", model="gpt-4.1", cache=True)
+    second = await house.ai.generate("Often asked", model="gpt-4.1", cache=True)
+    assert (second.content, second.cost_nano_usd, len(simulator.requests)) == (first.content, 0, 1)

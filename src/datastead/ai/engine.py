@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from datastead.ai.alarms import Alarms, Subscriber
 from datastead.ai.bounds import check_call
@@ -130,10 +130,17 @@ class AI:
         call = await self._preparer.call(prompt, options, definition)
         return await asyncio.to_thread(count, call, definition)
 
-    def generate_stream(self, prompt: str | None = None, **options: Unpack[CallOptions]) -> GenerationStream:
-        """A model's answer as it comes: `async for event in ai.generate_stream(…): print(event.content, end="")`."""
+    def generate_stream(
+        self, prompt: str | None = None, *, stream: Literal[True] = True, **options: Unpack[CallOptions]
+    ) -> GenerationStream:
+        """A model's answer as it comes: `async for event in ai.generate_stream(…): print(event.content, end="")`.
+
+        stream: may be said, as in JavaScript; it is nothing else here.
+        """
         from datastead.ai.call import Caller
 
+        if stream is not True:
+            raise InvalidRequest("`stream` is always true here: use `generate` for a whole answer.", parameter="stream")
         check_names(options)
 
         async def begin() -> "tuple[Caller, Plan]":
