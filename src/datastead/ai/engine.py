@@ -299,6 +299,7 @@ class AI:
         problems: why a provider cannot be called, by its name.
         """
         endpoints = Endpoints(settings, problems)
+        self._preparer.words_only.clear()  # another endpoint may take schemas
         self._endpoints, self._targets = endpoints, Targets(endpoints, self._registry, self._prices, self._clock)
 
     def wire_of(self, model: str, provider: str | None = None) -> str:
