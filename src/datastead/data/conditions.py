@@ -1,18 +1,16 @@
 """Filters and search terms to SQL conditions. Pure: what is compared with stays a parameter."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from datastead.data.filters import FLAGS, LISTS, NEVER, QUANTIFIERS, RANGES, Condition, Group, Nested, Node
-from datastead.data.schema import Collection, Field, Relation, Schema
+from datastead.data.functions import call_of, integer_field
+from datastead.data.schema import Field, Relation
+from datastead.data.sources import QUERY, Clause, Column, Origin, Source, refused
 from datastead.data.values import Encoder, encoder
 from datastead.errors import InvalidQuery, RequestError
-
-Column = sa.ColumnElement[Any]
-Clause = sa.ColumnElement[bool]
 
 TEXT_TYPES = {"string", "text", "csv"}
 UNCOMPARED_TYPES = {"json", "binary"}
@@ -22,77 +20,17 @@ TEXT_OPERATORS = {
     "_contains", "_ncontains", "_icontains", "_starts_with", "_nstarts_with", "_istarts_with", "_nistarts_with",
     "_ends_with", "_nends_with", "_iends_with", "_niends_with",
 }  # fmt: skip
-MAX_JOINS = 40
 
 
-@dataclass
-class Source:
-    """A collection in the FROM of a SELECT, and what is joined to it through its many-to-one relations."""
-
-    schema: Schema
-    collection: Collection
-    table: sa.FromClause
-    dialect: str
-    max_depth: int
-    depth: int = 1
-    root: "Source | None" = None
-    joins: list[tuple[sa.FromClause, Clause]] = field(default_factory=list)
-    reached: dict[str, "Source"] = field(default_factory=dict)
-
-    @property
-    def joined(self) -> sa.FromClause:
-        """The FROM, when everything has been joined."""
-        found = self.table
-        for table, on in self.joins:
-            found = found.outerjoin(table, on)
-        return found
-
-    def join(self, name: str) -> "Source":
-        """What the field refers to."""
-        if name in self.reached:
-            return self.reached[name]
-        relation = self.schema.relation(self.collection.name, name)
-        if relation is None or relation.related is None or relation.related not in self.schema.collections:
-            raise _refused(f"`{name}` of `{self.collection.name}` does not refer to other items")
-        root = self.root or self
-        if self.depth >= self.max_depth:
-            raise _refused(f"`{name}` is reached over more than {self.max_depth} relations")
-        if len(root.joins) >= MAX_JOINS:
-            raise _refused(f"a query may follow {MAX_JOINS} relations")
-        other = self.schema.collection(relation.related)
-        table = other.table.alias(f"{root.table.name}_{len(root.joins) + 1}"[-60:])  # type: ignore[attr-defined]
-        joined = Source(self.schema, other, table, self.dialect, self.max_depth, self.depth + 1, root)
-        root.joins.append((table, table.c[self.key_of(relation)] == self.table.c[name]))
-        self.reached[name] = joined
-        return joined
-
-    def follow(self, path: Sequence[str]) -> "Source":
-        """The end of a path of many-to-one fields."""
-        found = self
-        for name in path:
-            found.collection.field(name)
-            found = found.join(name)
-        return found
-
-    def key_of(self, relation: Relation) -> str:
-        """The column that a relation refers to."""
-        key = relation.column.foreign_key if relation.column is not None else None
-        if key is not None and key.column:
-            return key.column
-        related = self.schema.collection(relation.related or "")
-        if related.primary is None:
-            raise _refused(f"`{related.name}` has no primary key")
-        return related.primary.name
-
-
-def conditions(source: Source, node: Node, encoders: list[Encoder]) -> Clause:
-    """The filter as SQL. encoders: grows by one for each of the filter's values, in their order (`p0`, `p1` …)."""
-    return _Conditions(encoders).of(source, node, None)
+def conditions(source: Source, node: Node, origin: Origin = QUERY) -> Clause:
+    """The filter as SQL; its values become parameters of the source's build, in their order. origin: of the values."""
+    return _Conditions(origin).of(source, node, None)
 
 
 class _Conditions:
-    def __init__(self, encoders: list[Encoder]) -> None:
-        self._encoders = encoders
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._count = 0
 
     def of(self, source: Source, node: Node, item: Field | None) -> Clause:
         if isinstance(node, Group):
@@ -110,21 +48,34 @@ class _Conditions:
 
     def _nested(self, source: Source, node: Nested, item: Field | None) -> Clause:
         if item is None:
-            return self._field(source, source.collection.field(node.name), node.node)
+            return self._field(source, node)
         if item.is_alias:
             return self._some(source, item, Nested(node.name, node.node))
         return self.of(source.join(item.name), Nested(node.name, node.node), None)
 
-    def _field(self, source: Source, item: Field, node: Node) -> Clause:
-        if item.is_alias:
-            return self._some(source, item, node)
-        return self.of(source, node, item)
+    def _field(self, source: Source, node: Nested) -> Clause:
+        call = call_of(node.name)
+        if call is not None:
+            return self._called(source, node.node, source.call(call), integer_field(source.collection.name, node.name))
+        name, _, scope = node.name.partition(":")
+        item = source.field(name)
+        if scope:
+            return self.of(source.join(node.name), node.node, None)
+        return self._some(source, item, node.node) if item.is_alias else self.of(source, node.node, item)
+
+    def _called(self, source: Source, node: Node, value: Column, item: Field) -> Clause:
+        """What has to be true of the value of a function."""
+        if isinstance(node, Group):
+            return _joined(node.kind, [self._called(source, entry, value, item) for entry in node.nodes])
+        if isinstance(node, Nested):
+            raise refused(f"`{item.name}` is a number, and has no `{node.name[:100]}`")
+        return self._compared(source, node, item, value)
 
     def _some(self, source: Source, item: Field, node: Node) -> Clause:
         """A to-many field: whether some of its items, or none, are so."""
         relation = source.schema.inverse(source.collection.name, item.name)
         if relation is None:
-            raise _refused(f"`{item.name}` of `{source.collection.name}` holds nothing that can be filtered")
+            raise refused(f"`{item.name}` of `{source.collection.name}` holds nothing that can be filtered")
         if isinstance(node, Condition) and node.operator in {"_null", "_empty"}:
             return sa.not_(self._exists(source, relation, None))
         if isinstance(node, Condition) and node.operator in {"_nnull", "_nempty"}:
@@ -135,17 +86,12 @@ class _Conditions:
         return self._exists(source, relation, node)
 
     def _exists(self, source: Source, relation: Relation, node: Node | None) -> Clause:
-        if source.depth >= source.max_depth:
-            raise _refused(f"`{relation.one_field}` is reached over more than {source.max_depth} relations")
-        other = source.schema.collection(relation.collection)
-        table = other.table.alias(f"some_{source.depth}_{len(self._encoders)}_{relation.one_field}"[:60])
-        inner = Source(source.schema, other, table, source.dialect, source.max_depth, source.depth + 1)
-        refers = table.c[relation.field] == source.table.c[source.key_of(relation)]
+        inner, tie = source.owned(relation, "some")
         clause = sa.true() if node is None else self._inside(inner, node)
         return (
             sa.select(sa.literal_column("1"))
             .select_from(inner.joined)
-            .where(refers, clause)
+            .where(tie, clause)
             .correlate(source.table)
             .exists()
         )
@@ -155,17 +101,16 @@ class _Conditions:
         primary = inner.collection.primary
         if isinstance(node, Condition):
             if primary is None:
-                raise _refused(f"`{inner.collection.name}` has no primary key")
+                raise refused(f"`{inner.collection.name}` has no primary key")
             return self._condition(inner, node, primary)
         if isinstance(node, Group):
-            clauses = [self._inside(inner, entry) for entry in node.nodes]
-            return (sa.and_ if node.kind == "and" else sa.or_)(
-                sa.true() if node.kind == "and" else sa.false(), *clauses
-            )
+            return _joined(node.kind, [self._inside(inner, entry) for entry in node.nodes])
         return self.of(inner, node, None)
 
     def _condition(self, source: Source, node: Condition, item: Field) -> Clause:
-        column = source.table.c[item.name]
+        return self._compared(source, node, item, source.column(item.name))
+
+    def _compared(self, source: Source, node: Condition, item: Field, column: Column) -> Clause:
         operator = node.operator
         if operator == NEVER:
             return sa.false()
@@ -173,8 +118,9 @@ class _Conditions:
             return _flag(column, operator, is_text=item.type in TEXT_TYPES or item.is_concealed)
         _check_operator(item, operator)
         if operator in TEXT_OPERATORS:
-            return _text(_as_text(column, item, source.dialect), node, self._values(node, _needle), source.dialect)
-        values = self._values(node, _for_filter(item, source.dialect))
+            values = self._values(source, node, _needle)
+            return _text(_as_text(column, item, source.dialect), node, values, source.dialect)
+        values = self._values(source, node, _for_filter(item, source.dialect))
         if operator in LISTS:
             return _listed(column, operator, values)
         if operator in RANGES:
@@ -183,10 +129,14 @@ class _Conditions:
             return between if operator == "_between" else sa.not_(between)
         return _COMPARISONS[operator](column, values[0])
 
-    def _values(self, node: Condition, encode: Encoder) -> list[Column]:
-        first = len(self._encoders)
-        self._encoders.extend([encode] * node.arity)
-        return [sa.bindparam(f"p{number}") for number in range(first, first + node.arity)]
+    def _values(self, source: Source, node: Condition, encode: Encoder) -> list[Column]:
+        first = self._count
+        self._count += node.arity
+        return [source.build.parameter(encode, (*self._origin, number)) for number in range(first, self._count)]
+
+
+def _joined(kind: str, clauses: Sequence[Clause]) -> Clause:
+    return sa.and_(sa.true(), *clauses) if kind == "and" else sa.or_(sa.false(), *clauses)
 
 
 _COMPARISONS: dict[str, Callable[[Column, Column], Clause]] = {
@@ -199,10 +149,6 @@ _COMPARISONS: dict[str, Callable[[Column, Column], Clause]] = {
 }
 
 
-def _refused(reason: str) -> InvalidQuery:
-    return InvalidQuery(f"The query is not valid: {reason}.", reason=reason)
-
-
 def _check_operator(item: Field, operator: str) -> None:
     is_refused = (
         item.is_concealed
@@ -211,7 +157,7 @@ def _check_operator(item: Field, operator: str) -> None:
         or (item.type == "boolean" and operator not in {"_eq", "_neq", *LISTS})
     )
     if is_refused:
-        raise _refused(
+        raise refused(
             f"`{item.collection}.{item.name}` is of the type `{item.type}`, which has no operator `{operator}`"
         )
 
@@ -234,11 +180,11 @@ def _for_filter(item: Field, dialect: str) -> Encoder:
 def _needle(value: Any) -> str:
     text = value if isinstance(value, str) else str(value)
     if "\0" in text:
-        raise _refused("a text holds a NUL character")
+        raise refused("a text holds a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _refused("a text is not valid Unicode") from None
+        raise refused("a text is not valid Unicode") from None
     return text
 
 
@@ -332,14 +278,14 @@ def matches(source: Source, shape: Sequence[str]) -> Clause:
     """Whether some field of the item holds the term."""
     clauses = [
         clause
-        for item in source.collection.columns.values()
-        if not item.is_concealed and (clause := _matches(source, item, shape)) is not None
+        for item in source.fields().values()
+        if item.column is not None and not item.is_concealed and (clause := _matches(source, item, shape)) is not None
     ]
     return sa.or_(*clauses) if clauses else sa.false()
 
 
 def _matches(source: Source, item: Field, shape: Sequence[str]) -> Clause | None:
-    column = source.table.c[item.name]
+    column = source.column(item.name)
     if item.type in TEXT_TYPES:
         operator = _TextOperator("anywhere", folds=True, negated=False)
         text = _as_text(column, item, source.dialect)

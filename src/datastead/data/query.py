@@ -1,7 +1,8 @@
 """`Query`: what a caller wants to read, in the contract's spellings. Pure; the schema checks the names later."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,18 +14,25 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 500
 MAX_SORTS = 50
+MAX_ALIASES = 100
 MAX_INTEGER = 2**63 - 1
 METAS = ("total_count", "filter_count")
 # parts of the contract's query language that this version does not have; refused, as ignoring them would answer wrongly
-NOT_YET = ("deep", "alias", "aggregate", "groupBy", "group", "version", "versionRaw", "backlink")
+NOT_YET = ("version", "versionRaw", "backlink")
+AGGREGATES = ("count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max")
+MAX_DEEP = 10
+DEEP = {"fields", "filter", "sort", "limit", "offset", "page", "search", "alias"}
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """A question to a collection.
 
-    fields: paths such as `title`, `author.name`, `*`, `*.*`. filter: the contract's operators, as nested mappings.
-    sort: fields, `-` before those that descend. limit: None = the default, -1 = all. page: from 1; wins over offset.
+    fields: paths such as `title`, `author.name`, `*`, `*.*`, `year(date)`. filter: the contract's operators, as nested
+    mappings. sort: fields, `-` before those that descend. limit: None = the default, -1 = all. page: from 1; wins over
+    offset. alias: other names for fields. deep: what is asked of the items of relational fields, by field or alias.
+    aggregate: function and field (or `*`) of each sum; then `group` has the fields by which the items are put together.
     """
 
     fields: Sequence[str] = ("*",)
@@ -35,6 +43,10 @@ class Query:
     page: int | None = None
     search: str | None = None
     meta: Sequence[str] = ()
+    alias: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    deep: "Mapping[str, Query]" = field(default_factory=lambda: NOTHING)
+    aggregate: Sequence[tuple[str, str]] = ()
+    group: Sequence[str] = ()
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any], settings: "Settings | None" = None) -> "Query":
@@ -51,6 +63,10 @@ class Query:
             page=_integer("page", parameters.get("page"), 0) or None,
             search=_search(parameters.get("search")),
             meta=_meta(parameters),
+            alias=_alias(parameters.get("alias")),
+            deep=_deep(parameters.get("deep"), settings, 0),
+            aggregate=_aggregate(parameters.get("aggregate")),
+            group=_names(parameters, "groupBy", MAX_SORTS) or _names(parameters, "group", MAX_SORTS),
         )
 
     def window(self, default_limit: int) -> tuple[int | None, int]:
@@ -84,14 +100,57 @@ def _names(parameters: Mapping[str, Any], name: str, most: int) -> tuple[str, ..
     return names
 
 
-def _filter(value: Any) -> Mapping[str, Any] | None:
+def _object(name: str, value: Any) -> Mapping[str, Any]:
+    """An object, also as JSON text; empty where there is none."""
     if isinstance(value, str):
-        value = _json("filter", value) if value.strip() else None
+        value = _json(name, value) if value.strip() else None
     if value is None or value == []:
-        return None
+        return NOTHING
     if not isinstance(value, Mapping):
-        raise _invalid("filter", "`filter` has to be an object")
+        raise _invalid(name, f"`{name}` has to be an object")
     return value
+
+
+def _alias(value: Any) -> Mapping[str, str]:
+    found = _object("alias", value)
+    if len(found) > MAX_ALIASES:
+        raise _invalid("alias", f"`alias` has more than {MAX_ALIASES} names")
+    for name, original in found.items():
+        if not isinstance(original, str) or not original or "." in original or not name or set(name) & set(".()*:"):
+            raise _invalid("alias", f"`alias` of `{str(name)[:100]}` has to be the name of a field")
+    return found
+
+
+def _deep(value: Any, settings: "Settings | None", depth: int) -> "Mapping[str, Query]":
+    """By field: `_filter`, `_sort` and so on, and what is asked deeper down."""
+    found = _object("deep", value)
+    if depth > MAX_DEEP:
+        raise _invalid("deep", f"`deep` may be nested {MAX_DEEP} deep")
+    return {name: _deep_query(name, asked, settings, depth) for name, asked in found.items()} if found else NOTHING
+
+
+def _deep_query(name: str, asked: Any, settings: "Settings | None", depth: int) -> Query:
+    entries = _object(f"deep.{name}", asked)
+    own = {key[1:]: entry for key, entry in entries.items() if key.startswith("_")}
+    unknown = own.keys() - DEEP
+    if unknown:
+        raise _invalid("deep", f"`deep` of `{name[:100]}` has no `_{min(unknown)[:100]}`")
+    inner = {key: entry for key, entry in entries.items() if not key.startswith("_")}
+    return replace(Query.parse(own, settings), deep=_deep(inner, settings, depth + 1))
+
+
+def _aggregate(value: Any) -> tuple[tuple[str, str], ...]:
+    found = _object("aggregate", value)
+    unknown = found.keys() - set(AGGREGATES)
+    if unknown:
+        known = ", ".join(f"`{name}`" for name in AGGREGATES)
+        raise _invalid("aggregate", f"`aggregate` has no `{str(min(unknown))[:100]}`; it has {known}")
+    names = ((function, name) for function in found for name in _names(found, function, MAX_SORTS) or ("*",))
+    return tuple(dict.fromkeys(names))
+
+
+def _filter(value: Any) -> Mapping[str, Any] | None:
+    return _object("filter", value) or None
 
 
 def _json(name: str, text: str) -> Any:

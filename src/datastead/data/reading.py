@@ -1,35 +1,40 @@
 """`Reader`: carries reads out: a kept plan, its parameters, the rows, and one more SELECT for each to-many level."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from datastead.context import Context
-from datastead.data.compile import Many, Plan, Row, Selection, compile_read
-from datastead.data.conditions import search_of
+from datastead.data import aggregates
+from datastead.data.compile import compile_read
+from datastead.data.conditions import Search, search_of
 from datastead.data.defaults import default_of
 from datastead.data.filters import EVERYTHING, Filter, padded, parse_filter
 from datastead.data.payloads import encoder_of
 from datastead.data.query import Query
+from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Schema
-from datastead.errors import Forbidden, RequestError, UnprocessableContent
+from datastead.data.selection import Many, Plan, Row, Selection
+from datastead.errors import Forbidden, InvalidQuery, RequestError, UnprocessableContent
 
 Item = dict[str, Any]
 KEYS_AT_ONCE = 500
-NO_PARAMETERS: Mapping[str, Any] = {}
+NOTHING_ASKED = Query()
 
 
 class Reader:
-    """Reads one collection, of one schema. What an actor may read has been decided before."""
+    """Reads one collection, of one schema. rights: what the actor may see; None = everything."""
 
-    def __init__(self, ctx: Context, schema: Schema, collection: Collection) -> None:
+    def __init__(self, ctx: Context, schema: Schema, collection: Collection, rights: Rights | None = None) -> None:
         self._ctx = ctx
         self._schema = schema
         self._collection = collection
+        self._rights = rights
         self._database = ctx.services.database
         self._settings = ctx.services.settings
 
     async def read(self, query: Query) -> list[Item]:
-        """The items of the query, within its limit."""
+        """The items of the query, within its limit; its sums, where it asks for such."""
         limit, offset = query.window(self._settings.query_limit_default)
         if limit == 0:
             await self._check(query)
@@ -37,17 +42,31 @@ class Reader:
         found = self._filter(query)
         search = search_of(query.search)
         is_limited = limit is not None or offset > 0
-        selection = Selection(tuple(query.fields), found.node, tuple(query.sort), search.shape, is_limited=is_limited)
+        selection = self._selection(query, found, search, is_limited=is_limited)
         parameters = dict(search.values)
         if is_limited:
             parameters |= {"limit": 2**63 - 1 if limit is None else limit, "offset": offset}
-        return await self._select(self._collection, selection, found.values, parameters)
+        items = await self._select(self._collection, selection, query, found.values, parameters)
+        return [aggregates.nested(item) for item in items] if selection.aggregate else items
+
+    def _selection(self, query: Query, found: Filter, search: Search, *, is_limited: bool = False) -> Selection:
+        return Selection(
+            tuple(query.fields),
+            found.node,
+            tuple(query.sort),
+            search.shape,
+            is_limited=is_limited,
+            aliases=tuple(query.alias.items()),
+            aggregate=tuple(query.aggregate),
+            group=tuple(query.group),
+            rights=self._rights and self._rights.signature,
+        )
 
     async def _check(self, query: Query) -> None:
         """A query for nothing has to be valid, too."""
         found = self._filter(query)
-        plan = self._plan(self._collection, Selection(tuple(query.fields), found.node, tuple(query.sort)))
-        _encode(plan, found.values, {})
+        plan = self._plan(self._collection, self._selection(query, found, search_of(None)))
+        self._encode(plan, found.values, {})
 
     async def read_keys(self, keys: Sequence[Any], query: Query) -> list[Item]:
         """The items with these keys, that the query's filter lets through."""
@@ -60,11 +79,13 @@ class Reader:
         return found if query.sort else self._in_order(encoded, found)
 
     async def _read_encoded(self, encoded: Sequence[Any], query: Query) -> list[Item]:
+        if query.aggregate or query.group:
+            raise InvalidQuery("Items that are asked for by their keys have no sums.", reason="aggregate with keys")
         found = self._filter(query)
         keys = padded(encoded)
-        selection = Selection(tuple(query.fields), found.node, tuple(query.sort), keys=len(keys))
+        selection = replace(self._selection(query, found, search_of(None)), keys=len(keys))
         parameters = {f"key{number}": key for number, key in enumerate(keys)}
-        return await self._select(self._collection, selection, found.values, parameters)
+        return await self._select(self._collection, selection, query, found.values, parameters)
 
     def _in_order(self, encoded: Sequence[Any], items: list[Item]) -> list[Item]:
         """In the order of the keys, where the items show theirs."""
@@ -100,16 +121,18 @@ class Reader:
 
     async def _count(self, found: Filter, term: str | None) -> int:
         search = search_of(term)
-        plan = self._plan(self._collection, Selection((), found.node, searched=search.shape, is_counted=True))
-        rows = await self._fetch(plan, _encode(plan, found.values, dict(search.values)))
+        signature = self._rights and self._rights.signature
+        selection = Selection((), found.node, searched=search.shape, is_counted=True, rights=signature)
+        plan = self._plan(self._collection, selection)
+        rows = await self._fetch(plan, self._encode(plan, found.values, dict(search.values)))
         return int(rows[0][0])
 
     def defaults(self, query: Query) -> Item:
         """The item that there would be without any value given."""
-        plan = self._plan(self._collection, Selection(tuple(query.fields)))
+        plan = self._plan(self._collection, self._selection(query, Filter(EVERYTHING, []), search_of(None)))
         fields = self._collection.fields
         names = [*plan.shape.names, *(name for name, _, _ in plan.shape.nested)]
-        item = {name: default_of(fields[name].column) for name in names}
+        item = {name: default_of(fields[name].column) if name in fields else None for name in names}
         return item | {many.name: [] for many in plan.many}
 
     def _filter(self, query: Query) -> Filter:
@@ -121,19 +144,32 @@ class Reader:
         if plan is None:
             database, depth = self._database, self._settings.max_relational_depth
             plan = compile_read(
-                self._schema, collection, selection, database.prepare, dialect=database.dialect, max_depth=depth
+                self._schema,
+                collection,
+                selection,
+                database.prepare,
+                dialect=database.dialect,
+                max_depth=depth,
+                rights=self._rights,
             )
             self._schema.plans.put(key, plan)
         return plan
 
     async def _select(
-        self, collection: Collection, selection: Selection, values: Sequence[Any], parameters: dict[str, Any]
+        self,
+        collection: Collection,
+        selection: Selection,
+        query: Query,
+        values: Sequence[Any],
+        parameters: dict[str, Any],
     ) -> list[Item]:
         plan = self._plan(collection, selection)
-        rows = await self._fetch(plan, _encode(plan, values, parameters))
+        rows = await self._fetch(plan, self._encode(plan, values, parameters))
         items, owned = plan.items(rows)
+        if query.deep:
+            _check_deep(query, plan)
         for many in plan.many:
-            await self._fill(many, owned[many.index])
+            await self._fill(many, owned[many.index], _asked(query, many))
         return items
 
     async def _fetch(self, plan: Plan, parameters: Mapping[str, Any]) -> list[Row]:
@@ -142,42 +178,72 @@ class Reader:
             return await self._database.fetch(plan.prepared, parameters)
         return await connection.run(lambda transaction: transaction.raw(plan.prepared, parameters))
 
-    async def _fill(self, many: Many, waiting: list[tuple[Any, Item]]) -> None:
+    async def _fill(self, many: Many, waiting: list[tuple[Any, Item]], asked: Query) -> None:
         """Gives the items that wait their items of a to-many field: one SELECT for all (of so many at a time)."""
         keys = list(dict.fromkeys(key for key, _ in waiting if key is not None))
         found: dict[Any, list[Any]] = {}
         for start in range(0, len(keys), KEYS_AT_ONCE):
-            for key, item in await self._owned(many, keys[start : start + KEYS_AT_ONCE]):
+            for key, item in await self._owned(many, keys[start : start + KEYS_AT_ONCE], asked):
                 found.setdefault(key, []).append(item)
         for key, item in waiting:
             item[many.name] = found.get(key, [])
 
-    async def _owned(self, many: Many, keys: Sequence[Any]) -> list[tuple[Any, Any]]:
+    async def _owned(self, many: Many, keys: Sequence[Any], asked: Query) -> list[tuple[Any, Any]]:
         """The items that refer to the keys, each with the key that it refers to."""
         relation = many.relation
         collection = self._schema.collection(relation.collection)
         primary = collection.primary.name if collection.primary else relation.field
         owners = padded(keys)
-        selection = Selection(
-            many.fields or (primary,),
-            sort=(relation.sort_field,) if relation.sort_field in collection.columns else (),
-            is_limited=True,
+        found, search = self._filter(asked), search_of(asked.search)
+        sort = tuple(asked.sort) or ((relation.sort_field,) if relation.sort_field in collection.columns else ())
+        limit, offset = asked.window(self._settings.query_limit_default)
+        fields = tuple(asked.fields) if asked.fields != ("*",) else many.fields
+        selection = replace(
+            self._selection(asked, found, search, is_limited=limit is not None or offset > 0),
+            fields=fields or (primary,),
+            sort=sort,
             owned_by=relation.field,
             owners=len(owners),
         )
         parameters: dict[str, Any] = {f"owner{number}": key for number, key in enumerate(owners)}
-        parameters["limit"] = self._settings.query_limit_default
+        parameters |= {"first": offset, "last": 2**63 - 1 if limit is None else offset + limit, **search.values}
         plan = self._plan(collection, selection)
-        rows = await self._fetch(plan, parameters)
+        rows = await self._fetch(plan, self._encode(plan, found.values, parameters))
         items, owned = plan.items(rows)
         for inner in plan.many:
-            await self._fill(inner, owned[inner.index])
+            await self._fill(inner, owned[inner.index], _asked(asked, inner))
         assert plan.owner is not None
-        values: Sequence[Any] = items if many.fields else [item[primary] for item in items]
+        values: Sequence[Any] = items if fields else [item[primary] for item in items]
         return [(row[plan.owner], value) for row, value in zip(rows, values, strict=True)]
 
+    def _encode(self, plan: Plan, values: Sequence[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters, with the query's values and those of the rules."""
+        for number, (encode, origin) in enumerate(zip(plan.encoders, plan.origins, strict=True)):
+            if len(origin) == 1:
+                value = values[origin[0]]
+            else:
+                assert self._rights is not None
+                value = self._rights.value(*origin)
+            parameters[f"p{number}"] = encode(value)
+        return parameters
 
-def _encode(plan: Plan, values: Sequence[Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    for number, (encode, value) in enumerate(zip(plan.encoders, values, strict=True)):
-        parameters[f"p{number}"] = encode(value)
-    return parameters
+
+def _asked(query: Query, many: Many) -> Query:
+    """What `deep` asks of a to-many field."""
+    found = query
+    for name in many.path:
+        found = found.deep.get(name, NOTHING_ASKED)
+    return found
+
+
+def _check_deep(query: Query, plan: Plan, path: tuple[str, ...] = ()) -> None:
+    """Only what has several items can be filtered, sorted and cut. Raises `InvalidQuery` for the rest."""
+    many = {each.path for each in plan.many}
+    for name, asked in query.deep.items():
+        here = (*path, name)
+        if here in many:
+            continue
+        if asked.filter or asked.sort or asked.search or asked.limit is not None or asked.offset or asked.page:
+            reason = f"`deep` of `{'.'.join(here)[:100]}`: this is not among the fields asked for, or has one item only"
+            raise InvalidQuery(f"{reason}.", reason=reason)
+        _check_deep(asked, plan, here)

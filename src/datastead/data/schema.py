@@ -101,6 +101,18 @@ class Relation:
     column: Column | None = None
     meta: Mapping[str, Any] | None = None
 
+    @property
+    def collection_field(self) -> str | None:
+        """Of a field that refers to items of several collections: the one that says of which."""
+        return self.meta.get("one_collection_field") if self.meta else None
+
+    @property
+    def allowed_collections(self) -> tuple[str, ...]:
+        """Of such a field: the collections."""
+        given = self.meta.get("one_allowed_collections") if self.meta else None
+        names = given.split(",") if isinstance(given, str) else given or ()
+        return tuple(name.strip() for name in names if name.strip())
+
 
 @dataclass(frozen=True)
 class Collection:

@@ -147,6 +147,7 @@ class SqliteDriver:
                 timeout=BUSY_TIMEOUT_MS / 1000,
             )
             raw.create_function("unicode_lower", 1, _lower, deterministic=True)
+            raw.create_function("iso_week", 1, _iso_week, deterministic=True)
             _configure(raw, write=write)
         except sqlite3.Error as error:
             folder = Path(self._path).absolute().parent
@@ -185,6 +186,16 @@ def _use_wal(raw: sqlite3.Connection) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def _iso_week(moment: Any) -> int | None:
+    """The week of the year, from Monday on; SQLite has none of that kind. Milliseconds are as Directus writes them."""
+    try:
+        if isinstance(moment, int | float):
+            return datetime.fromtimestamp(moment / 1000, UTC).isocalendar().week
+        return datetime.fromisoformat(moment).isocalendar().week if isinstance(moment, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _lower(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """Values on their way in: from the wire to a column, each checked for its type. One function a type, each pure."""
 
 import base64
-import binascii
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
@@ -297,7 +296,7 @@ def _to_binary(value: Any) -> bytes:
         return value
     try:
         return base64.b64decode(value, validate=True) if isinstance(value, str) else _not_binary()
-    except binascii.Error:
+    except ValueError:  # `binascii.Error` is one; a letter beyond ASCII is another
         return _not_binary()
 
 

@@ -1,0 +1,222 @@
+"""The query language beyond filters: functions, other names, `deep`, sums, and items of several collections."""
+
+from typing import Any
+
+import pytest
+
+from datastead.context import Context
+from datastead.data.changes import Changes
+from datastead.data.items import Items
+from datastead.data.query import Query
+from datastead.errors import Forbidden, InvalidQuery
+
+
+@pytest.fixture
+async def library(blog: Context) -> Context:
+    """The blog with four posts, moments, tags (m2m) and blocks (m2a)."""
+    changes = Changes(blog)
+    for name, kind in (("published_on", "dateTime"), ("seen", "timestamp"), ("day", "date"), ("labels", "json")):
+        await changes.create_field("posts", {"field": name, "type": kind})
+    await changes.create_collection(
+        {"collection": "tags", "schema": {}, "fields": [{"field": "name", "type": "string"}]}
+    )
+    await changes.create_collection(
+        {
+            "collection": "posts_tags",
+            "schema": {},
+            "fields": [{"field": "post", "type": "integer"}, {"field": "tag", "type": "integer"}],
+        }
+    )
+    await changes.create_field("posts", {"field": "tags", "type": "alias", "meta": {"special": ["m2m"]}})
+    for field, related, meta in (
+        ("post", "posts", {"one_field": "tags", "junction_field": "tag"}),
+        ("tag", "tags", {"junction_field": "post"}),
+    ):
+        await changes.create_relation(
+            {"collection": "posts_tags", "field": field, "related_collection": related, "meta": meta}
+        )
+    authors, posts, tags = Items(blog, "authors"), Items(blog, "posts"), Items(blog, "tags")
+    await authors.create_many([{"name": "Ann", "age": 30}, {"name": "Bob", "age": 40}, {"name": "Cid"}])
+    await tags.create_many([{"name": "red"}, {"name": "blue"}])
+    await posts.create_many(
+        [
+            {"title": "First", "views": 10, "author": 1, "published_on": "2024-02-29T12:30:15", "labels": ["a", "b"]},
+            {"title": "Second", "views": 20, "author": 1, "published_on": "2024-12-31T23:59:59", "labels": {"a": 1}},
+            {"title": "Third", "views": None, "author": 2, "seen": "2024-12-31T23:30:00+02:00", "day": "2024-12-30"},
+            {"title": "Fourth", "views": 5},
+        ]
+    )
+    await Items(blog, "posts_tags").create_many([{"post": 1, "tag": 1}, {"post": 1, "tag": 2}, {"post": 2, "tag": 1}])
+    return blog
+
+
+async def read(ctx: Context, collection: str, **query: Any) -> list[dict[str, Any]]:
+    return await Items(ctx, collection).read(Query.parse(query))
+
+
+async def test_parts_of_moments_are_fields(library: Context) -> None:
+    fields = "year(published_on),month(published_on),week(published_on),day(published_on),weekday(published_on),hour(published_on),minute(published_on),second(published_on)"
+    assert await read(library, "posts", fields=fields, limit=1) == [
+        {
+            "published_on_year": 2024, "published_on_month": 2, "published_on_week": 9, "published_on_day": 29,
+            "published_on_weekday": 4, "published_on_hour": 12, "published_on_minute": 30, "published_on_second": 15,
+        }
+    ]  # fmt: skip
+
+
+async def test_parts_of_a_timestamp_are_those_in_utc(library: Context) -> None:
+    found = await read(library, "posts", fields="hour(seen),year(day),week(day)", filter={"id": 3})
+    assert found == [{"seen_hour": 21, "day_year": 2024, "day_week": 1}]
+
+
+async def test_related_items_and_lists_are_counted(library: Context) -> None:
+    assert await read(library, "authors", fields="count(posts)") == [
+        {"posts_count": 2}, {"posts_count": 1}, {"posts_count": 0}
+    ]  # fmt: skip
+    assert await read(library, "posts", fields="count(labels)") == [
+        {"labels_count": 2}, {"labels_count": None}, {"labels_count": None}, {"labels_count": None}
+    ]  # fmt: skip
+
+
+async def test_functions_are_filtered_and_sorted_by(library: Context) -> None:
+    found = await read(
+        library, "posts", fields="id", filter={"year(published_on)": {"_eq": 2024}}, sort="-month(published_on)"
+    )
+    assert found == [{"id": 2}, {"id": 1}]
+    found = await read(
+        library,
+        "authors",
+        fields="name",
+        filter={"count(posts)": {"_or": [{"_eq": 0}, {"_gt": 1}]}},
+        sort="-count(posts)",
+    )
+    assert found == [{"name": "Ann"}, {"name": "Cid"}]
+    found = await read(
+        library, "posts", fields="id,author.count(posts)", filter={"author": {"count(posts)": {"_gte": 2}}}
+    )
+    assert found == [{"id": 1, "author": {"posts_count": 2}}, {"id": 2, "author": {"posts_count": 2}}]
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"fields": "year(title)"}, InvalidQuery), ({"fields": "years(seen)"}, InvalidQuery),
+        ({"fields": "count(views)"}, InvalidQuery), ({"fields": "year(nope)"}, Forbidden), ({"fields": "hour(day)"}, InvalidQuery),
+        ({"fields": "year(seen"}, InvalidQuery), ({"filter": {"year(seen)": {"_contains": "2"}}}, InvalidQuery),
+        ({"filter": {"year(seen)": {"x": {"_eq": 1}}}}, InvalidQuery), ({"sort": "year(title)"}, InvalidQuery),
+        ({"fields": "*", "alias": {"x": "nope"}}, None), ({"fields": "x", "alias": {"x": "nope"}}, Forbidden),
+        ({"aggregate": {"sum": "title"}}, InvalidQuery), ({"aggregate": {"sum": "nope"}}, Forbidden),
+        ({"aggregate": {"sum": "*"}}, InvalidQuery), ({"groupBy": "labels"}, InvalidQuery), ({"groupBy": "tags"}, InvalidQuery),
+        ({"aggregate": {"count": "*"}, "sort": "title"}, InvalidQuery), ({"groupBy": "nope"}, Forbidden),
+        ({"deep": {"author": {"_limit": 1}}, "fields": "author.name"}, InvalidQuery), ({"fields": "views:x"}, Forbidden),
+        ({"deep": {"tags": {"_filter": {"nope": 1}}}, "fields": "tags.id"}, Forbidden),
+    ],
+)  # fmt: skip
+async def test_what_a_field_cannot_be_asked_is_refused(
+    library: Context, query: dict[str, Any], error: type[Exception] | None
+) -> None:
+    if error is None:
+        assert await read(library, "posts", **query)
+        return
+    with pytest.raises(error):
+        await read(library, "posts", **query)
+
+
+async def test_a_relation_is_asked_for_twice_under_two_names(library: Context) -> None:
+    found = await read(
+        library, "authors", filter={"id": 1}, alias={"old": "posts", "new": "posts", "called": "name"},
+        fields="called,old.title,new.title",
+        deep={"old": {"_filter": {"views": {"_lt": 15}}}, "new": {"_filter": {"views": {"_gte": 15}}}},
+    )  # fmt: skip
+    assert found == [{"called": "Ann", "old": [{"title": "First"}], "new": [{"title": "Second"}]}]
+
+
+async def test_deep_filters_sorts_and_cuts_the_items_of_each_owner(library: Context) -> None:
+    deep = {"posts": {"_limit": 1, "_sort": ["-views"]}}
+    found = await read(library, "authors", fields="posts.title", deep=deep)
+    assert found == [{"posts": [{"title": "Second"}]}, {"posts": [{"title": "Third"}]}, {"posts": []}]
+    deep = {"posts": {"_limit": 1, "_page": 2, "_sort": "id"}}
+    assert (await read(library, "authors", fields="posts.id", deep=deep))[0] == {"posts": [{"id": 2}]}
+    deep = {"posts": {"_search": "fir"}}
+    assert (await read(library, "authors", fields="posts.id", deep=deep))[0] == {"posts": [{"id": 1}]}
+
+
+async def test_deep_reaches_through_every_kind_of_relation(library: Context) -> None:
+    deep = {"author": {"posts": {"_sort": "-id", "tags": {"_filter": {"tag": {"name": "red"}}}}}}
+    found = await read(library, "posts", filter={"id": 1}, fields="author.posts.tags.tag.name", deep=deep)
+    assert found == [
+        {"author": {"posts": [{"tags": [{"tag": {"name": "red"}}]}, {"tags": [{"tag": {"name": "red"}}]}]}}
+    ]
+
+
+async def test_items_are_summed_up(library: Context) -> None:
+    aggregate = {"count": "*,views", "sum": "views", "min": "views", "max": "title", "countDistinct": "author"}
+    assert await read(library, "posts", aggregate=aggregate) == [
+        {
+            "count": {"*": 4, "views": 3}, "sum": {"views": 35}, "min": {"views": 5}, "max": {"title": "Third"},
+            "countDistinct": {"author": 2},
+        }
+    ]  # fmt: skip
+    assert await read(library, "posts", aggregate={"count": "*"}) == [{"count": 4}]
+
+
+async def test_items_are_summed_up_by_group(library: Context) -> None:
+    found = await read(
+        library, "posts", aggregate={"count": "*", "sum": "views"}, groupBy="author", sort="-count,author"
+    )
+    assert found == [
+        {"author": 1, "count": 2, "sum": {"views": 30}}, {"author": 2, "count": 1, "sum": {"views": None}},
+        {"author": None, "count": 1, "sum": {"views": 5}},
+    ]  # fmt: skip
+    wanted = {"author": {"_nnull": True}}
+    found = await read(library, "posts", aggregate={"count": "*"}, groupBy="year(published_on)", filter=wanted)
+    assert found == [{"published_on_year": 2024, "count": 2}, {"published_on_year": None, "count": 1}]
+
+
+async def test_the_items_of_several_collections_are_read_through_one_field(library: Context) -> None:
+    changes = Changes(library)
+    for name in ("headings", "pictures"):
+        await changes.create_collection(
+            {"collection": name, "schema": {}, "fields": [{"field": "text", "type": "string"}]}
+        )
+    await changes.create_collection(
+        {
+            "collection": "blocks",
+            "schema": {},
+            "fields": [
+                {"field": "post", "type": "integer"},
+                {"field": "item", "type": "string"},
+                {"field": "kind", "type": "string"},
+            ],
+        }
+    )
+    await changes.create_field("posts", {"field": "blocks", "type": "alias", "meta": {"special": ["m2a"]}})
+    await changes.create_relation(
+        {"collection": "blocks", "field": "post", "related_collection": "posts",
+         "meta": {"one_field": "blocks", "junction_field": "item"}}
+    )  # fmt: skip
+    await changes.create_relation(
+        {"collection": "blocks", "field": "item", "related_collection": None,
+         "meta": {"one_collection_field": "kind", "one_allowed_collections": ["headings", "pictures"],
+                  "junction_field": "post"}}
+    )  # fmt: skip
+    await Items(library, "headings").create({"text": "Hello"})
+    await Items(library, "pictures").create({"text": "A cat"})
+    await Items(library, "blocks").create_many(
+        [{"post": 1, "item": "1", "kind": "headings"}, {"post": 1, "item": "1", "kind": "pictures"}]
+    )
+    found = await read(
+        library, "posts", filter={"id": 1}, fields="blocks.kind,blocks.item:headings.text,blocks.item:pictures.id"
+    )
+    assert found == [
+        {"blocks": [{"kind": "headings", "item": {"text": "Hello"}}, {"kind": "pictures", "item": {"id": 1}}]}
+    ]
+    found = await read(library, "posts", filter={"id": 1}, fields="blocks.item.text")
+    assert found == [{"blocks": [{"item": {"text": "Hello"}}, {"item": {"text": "A cat"}}]}]
+    found = await read(
+        library, "posts", fields="id", filter={"blocks": {"item:pictures": {"text": {"_contains": "cat"}}}}
+    )
+    assert found == [{"id": 1}]
+    assert await read(library, "posts", fields="id", filter={"blocks": {"item:headings": {"text": "A cat"}}}) == []
+    with pytest.raises(InvalidQuery):
+        await read(library, "blocks", fields="item:authors.name")
