@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datastead.context import SYSTEM as SYSTEM
     from datastead.context import Actor as Actor
     from datastead.context import Context as Context
+    from datastead.data.evaluation import failures_of as failures_of
     from datastead.data.items import Items as Items
     from datastead.data.query import Query as Query
     from datastead.events import Bus as Bus
@@ -51,6 +52,7 @@ _HOMES = {
     "datastead.ai.context_window": ("TokenCount",),
     "datastead.ai.vocabularies": ("count_tokens", "truncate_tokens"),
     "datastead.context": ("PUBLIC", "SYSTEM", "Actor", "Context"),
+    "datastead.data.evaluation": ("failures_of",),
     "datastead.data.items": ("Items",),
     "datastead.data.query": ("Query",),
     "datastead.events": ("Bus", "Event"),

@@ -31,6 +31,8 @@ def system_clock() -> datetime:
 class Actor:
     """Who acts. user, role: ids in `directus_users` and `directus_roles`; roles: the role and its ancestors.
 
+    policies: the ids of those that apply to the user, beside those of the public.
+
     token: a fingerprint of the static token that was shown, never the token; None for any other way to sign in.
     """
 
@@ -42,6 +44,7 @@ class Actor:
     ip: str | None = None
     user_agent: str | None = None
     token: str | None = None
+    policies: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:

@@ -20,6 +20,7 @@ MAX_ANCESTORS = 100
 class Policy:
     """What one policy grants. networks: the addresses it is limited to; empty = all."""
 
+    id: str
     admin_access: bool
     app_access: bool
     networks: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class Identity:
             ip=ip,
             user_agent=user_agent,
             token=token,
+            policies=tuple(policy.id for policy in policies),
         )
 
 
@@ -87,12 +89,12 @@ def _with_ancestors(transaction: "Transaction", role: str | None) -> tuple[str, 
 def _policies(transaction: "Transaction", user: str, roles: Sequence[str]) -> tuple[Policy, ...]:
     access, policies = system.access, system.policies
     statement = (
-        sa.select(policies.c.admin_access, policies.c.app_access, policies.c.ip_access)
+        sa.select(policies.c.id, policies.c.admin_access, policies.c.app_access, policies.c.ip_access)
         .join(access, access.c.policy == policies.c.id)
         .where(sa.or_(access.c.user == user, access.c.role.in_(roles)))
     )
     return tuple(
-        Policy(bool(row.admin_access), bool(row.app_access), _networks(row.ip_access))
+        Policy(str(row.id), bool(row.admin_access), bool(row.app_access), _networks(row.ip_access))
         for row in transaction.execute(statement).all()
     )
 

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from datastead.context import Context
 from datastead.data import payloads
 from datastead.data.engine import Transaction
-from datastead.data.permissions import require, restrict
+from datastead.data.permissions import GOVERNING, admitted, changeable, rights_of
 from datastead.data.query import Query
 from datastead.data.reading import Reader
+from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Schema
 from datastead.data.violations import violation_of
 from datastead.data.writing import Writer
@@ -83,7 +84,7 @@ class Items:
         found = await self.read(replace(query or Query(), limit=1))
         if found:
             return found[0]
-        return Reader(self._ctx, *await self._open()).defaults(query or Query())
+        return self._reader(await self._open()).defaults(query or Query())
 
     async def write_singleton(self, payload: Mapping[str, Any], *, emit: bool = True) -> Key:
         """Changes the only item of a singleton, or creates it; its key."""
@@ -107,9 +108,8 @@ class Items:
     async def create_many(self, new: Sequence[Mapping[str, Any]], *, emit: bool = True) -> list[Key]:
         """Creates items, all or none; their keys. Raises typed errors that name field and value."""
         target = await self._open()
-        require(self._ctx.actor, "create", target.collection)
         assert target.primary
-        checked = [payloads.checked(*target, payload) for payload in _listed(new)]
+        checked = [admitted(self._ctx, *target, payloads.checked(*target, payload)) for payload in _listed(new)]
         if not checked:
             return []
         async with self._ctx.transaction() as ctx:
@@ -118,6 +118,7 @@ class Items:
             await self._guarded(ctx, "create", *((payload, ()) for payload in filled))
             rows = [payloads.row_of(*target, payload, "create", database.dialect) for payload in filled]
             keys = await self._run(ctx, Writer(database, *target).insert(rows))
+            await self._tell_of_access(ctx)
             if emit:
                 shown = [payloads.shown(target.collection, payload) for payload in filled]
                 pairs = zip(shown, keys, strict=True)
@@ -132,20 +133,22 @@ class Items:
     async def update_many(self, keys: Sequence[Key], payload: Mapping[str, Any], *, emit: bool = True) -> list[Key]:
         """Changes items alike, all or none; the keys of those that exist."""
         target = await self._open()
-        require(self._ctx.actor, "update", target.collection)
         encoded = Reader(self._ctx, *target).encode_keys(keys)
         checked = payloads.checked(*target, payload)
+        rights = changeable(self._ctx, *target, "update", checked)
         if not encoded or not checked:
             return await self._existing(target, keys)
         if target.primary in checked and len(encoded) > 1:
             reason = f"Several items of `{self._name}` cannot be given one key"
             raise InvalidPayload(f"{reason}.", reason=reason, collection=self._name, field=target.primary)
         async with self._ctx.transaction() as ctx:
+            await self._require_rows(ctx, target, keys, rights)
             database = ctx.services.database
             filled = await self._filled(ctx, target, checked, tuple(keys), emit=emit)
             await self._guarded(ctx, "update", (filled, tuple(keys)))
             row = payloads.row_of(*target, filled, "update", database.dialect)
             changed = await self._run(ctx, Writer(database, *target).update(row, encoded))
+            await self._tell_of_access(ctx)
             if emit and changed:
                 event = self._event("action", "update", payloads.shown(target.collection, filled), tuple(changed))
                 await ctx.services.bus.action(ctx, [event])
@@ -183,15 +186,17 @@ class Items:
     async def delete_many(self, keys: Sequence[Key], *, emit: bool = True) -> list[Key]:
         """Deletes items, all or none; the keys of those that existed."""
         target = await self._open()
-        require(self._ctx.actor, "delete", target.collection)
+        rights = changeable(self._ctx, *target, "delete")
         encoded = Reader(self._ctx, *target).encode_keys(keys)
         if not encoded:
             return []
         async with self._ctx.transaction() as ctx:
+            await self._require_rows(ctx, target, keys, rights)
             if emit:
                 await ctx.services.bus.filter(ctx, self._event("filter", "delete", list(keys), tuple(keys)))
             await self._guarded(ctx, "delete", (list(keys), tuple(keys)))
             deleted = await self._run(ctx, Writer(ctx.services.database, *target).delete(encoded))
+            await self._tell_of_access(ctx)
             if emit and deleted:
                 event = self._event("action", "delete", list(deleted), tuple(deleted))
                 await ctx.services.bus.action(ctx, [event])
@@ -212,17 +217,33 @@ class Items:
 
     async def _reading(self, query: Query, read: Callable[[Reader, Query], Awaitable[T]]) -> T:
         """Reads, and once more where the schema has changed meanwhile."""
-        target = await self._open()
-        restricted = restrict(self._ctx.actor, "read", target.collection, query)
         try:
-            return await read(Reader(self._ctx, *target), restricted)
+            return await read(self._reader(await self._open()), query)
         except sa.exc.DBAPIError as error:
             if not self._is_stale(error):
                 raise _query_error(error) from error
         try:
-            return await read(Reader(self._ctx, *await self._open()), restricted)
+            return await read(self._reader(await self._open()), query)
         except sa.exc.DBAPIError as error:
             raise _query_error(error) from error
+
+    def _reader(self, target: _Target) -> Reader:
+        """Reads what the actor may see."""
+        return Reader(self._ctx, *target, rights_of(target.schema, self._ctx.actor, "read", self._ctx.now))
+
+    async def _require_rows(self, ctx: Context, target: _Target, keys: Sequence[Key], rights: Rights | None) -> None:
+        """Raises `Forbidden` unless the actor may change each of the items. Those that there are not look alike."""
+        if rights is None:
+            return
+        reader = Reader(ctx, *target, rights)
+        found = await reader.read_keys(keys, Query(fields=(target.primary,), limit=-1))
+        if len(found) < len(reader.encode_keys(keys)):
+            raise Forbidden
+
+    async def _tell_of_access(self, ctx: Context) -> None:
+        """Every process has to know when who may do what has changed."""
+        if self._name in GOVERNING and ctx.connection is not None:
+            await ctx.services.schemas.changed(ctx.connection)
 
     def _is_stale(self, error: sa.exc.DBAPIError) -> bool:
         if self._ctx.connection is not None or violation_of(error).kind != "stale":

@@ -1,33 +1,165 @@
 """Permissions: the one place where it is decided what an actor may do, and which rows and fields it gets.
 
-Whoever reads or writes goes through `restrict` or `require` first. What they say is about the query, before it becomes
-SQL; rows that an actor may not see are left out by the database, never by a loop.
+What an actor may read becomes `Rights`, which the compiler puts into the SQL: rows that may not be seen are left out by
+the database, never by a loop. Writes are checked by `Grants`: which policies permit them, and in which rows.
 """
 
-from typing import Literal
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal
 
-from datastead.context import Actor
-from datastead.data.query import Query
-from datastead.data.schema import Collection
-from datastead.errors import Forbidden
+from datastead.context import Actor, Context
+from datastead.data.evaluation import failures_of
+from datastead.data.filters import parse_filter
+from datastead.data.rights import Grant, Rights, Rule, Signature
+from datastead.data.schema import Collection, Permission, Schema
+from datastead.errors import FailedValidation, Forbidden, InvalidQuery, RequestError
+
+log = logging.getLogger(__name__)
 
 Action = Literal["create", "read", "update", "delete"]
+GOVERNING = frozenset({"directus_permissions", "directus_access", "directus_policies", "directus_roles"})
+"""Collections whose items say who may do what: a change of one is a change for every process."""
 
 
-def require(actor: Actor, action: Action, collection: Collection) -> None:
+def permitted(schema: Schema, actor: Actor, action: Action) -> dict[str, list[Permission]]:
+    """What an actor's policies and the public's permit, by collection."""
+    policies = schema.policies
+    own = actor.policies
+    if actor.user is None:
+        own = tuple(policy for role in actor.roles for policy in policies.by_role.get(role, ()))
+    found: dict[str, list[Permission]] = defaultdict(list)
+    for policy in dict.fromkeys((*own, *policies.public)):
+        for permission in policies.permissions.get(policy, ()):
+            if permission.action == action:
+                found[permission.collection].append(permission)
+    return found
+
+
+def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], datetime]) -> Rights | None:
+    """What an actor may do an action to; None = everything. Kept with the schema, where it does not tell the time."""
+    if actor.is_admin:
+        return None
+    key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies)
+    found: Rights | None = schema.plans.get(key)
+    if found is not None:
+        return found
+    tells_time = False
+
+    def told() -> datetime:
+        nonlocal tells_time
+        tells_time = True
+        return now()
+
+    rules = {
+        collection: Rule(tuple(grants))
+        for collection, permissions in permitted(schema, actor, action).items()
+        if (grants := [grant for each in permissions if (grant := _grant(each, actor, told)) is not None])
+    }
+    rights = Rights(rules, _signature(action, rules))
+    return rights if tells_time else schema.plans.put(key, rights)
+
+
+def _grant(permission: Permission, actor: Actor, now: Callable[[], datetime]) -> Grant | None:
+    try:
+        return Grant(permission.fields, parse_filter(permission.permissions, actor, now))
+    except InvalidQuery as error:
+        log.warning("Policy `%s` grants nothing in `%s`: %s", permission.policy, permission.collection, error.message)
+        return None  # what cannot be understood permits nothing
+
+
+def _signature(action: Action, rules: Mapping[str, Rule]) -> Signature:
+    """What the SQL of the rules depends on."""
+    grants = (
+        (collection, tuple((grant.fields, grant.filter.node) for grant in rule.grants))
+        for collection, rule in sorted(rules.items())
+    )
+    return Signature((action, tuple(grants)))
+
+
+def require(schema: Schema, actor: Actor, action: Action, collection: Collection) -> None:
     """Raises `Forbidden`, unless the actor may do this in the collection at all."""
     if not actor.is_admin:
-        reason = f"The collection `{collection.name}` does not exist, or you are not allowed to {action} in it."
-        raise Forbidden(reason, reason=reason)
-
-
-def restrict(actor: Actor, action: Action, collection: Collection, query: Query) -> Query:
-    """The query that runs instead: for the rows and fields that the actor may read. An administrator's is unchanged."""
-    require(actor, action, collection)
-    return query
+        _permitted_in(schema, actor, action, collection)
 
 
 def require_admin(actor: Actor) -> None:
     """Raises `Forbidden`: some things are an administrator's."""
     if not actor.is_admin:
         raise Forbidden
+
+
+def admitted(ctx: Context, schema: Schema, collection: Collection, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A new item's payload, with the presets of the policy that permits it.
+
+    Raises `Forbidden` where none does, `FailedValidation` where the values are the reason.
+    """
+    if ctx.actor.is_admin:
+        return dict(payload)
+    failures: list[dict[str, Any]] = []
+    for permission in _permitted_in(schema, ctx.actor, "create", collection):
+        if permission.fields is not None and not payload.keys() <= permission.fields:
+            continue
+        filled = {**_presets(ctx, permission), **payload}
+        failures = failures_of(ctx, permission.validation or {}, filled)
+        if not failures:
+            return filled
+    raise _refusal(collection, "create", payload, failures)
+
+
+def changeable(
+    ctx: Context, schema: Schema, collection: Collection, action: Action, payload: Mapping[str, Any] | None = None
+) -> Rights | None:
+    """The rows in which the actor may change the payload's fields to its values, or which it may delete; None = all.
+
+    Raises `Forbidden` where there can be none, `FailedValidation` where the values are the reason.
+    """
+    if ctx.actor.is_admin:
+        return None
+    written, failures, grants = payload or {}, [], []
+    for permission in _permitted_in(schema, ctx.actor, action, collection):
+        if permission.fields is not None and not written.keys() <= permission.fields:
+            continue
+        failures = failures_of(ctx, permission.validation or {}, written, partial=True)
+        grant = _grant(replace(permission, fields=None), ctx.actor, ctx.now) if not failures else None
+        grants += [grant] if grant is not None else []
+    if not grants:
+        raise _refusal(collection, action, written, failures)
+    rules = {collection.name: Rule(tuple(grants))}
+    return Rights(rules, _signature(action, rules))
+
+
+def _permitted_in(schema: Schema, actor: Actor, action: Action, collection: Collection) -> list[Permission]:
+    found = permitted(schema, actor, action).get(collection.name)
+    if not found:
+        reason = f"The collection `{collection.name}` does not exist, or you are not allowed to {action} in it."
+        raise Forbidden(reason, reason=reason)
+    return found
+
+
+def _presets(ctx: Context, permission: Permission) -> dict[str, Any]:
+    known = {"$CURRENT_USER": ctx.actor.user, "$CURRENT_ROLE": ctx.actor.role}
+    presets = permission.presets or {}
+    moment = ctx.now().replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return {
+        name: (moment if value == "$NOW" else known.get(value, value)) if isinstance(value, str) else value
+        for name, value in presets.items()
+    }
+
+
+def _refusal(
+    collection: Collection, action: Action, payload: Mapping[str, Any], failures: list[dict[str, Any]]
+) -> RequestError:
+    if failures:
+        failure = failures[0]
+        reason = f"The value of `{failure['path']}` of `{collection.name}` is not one that you may write"
+        return FailedValidation(
+            f"{reason}.", reason=reason, collection=collection.name, field=failure["path"], type=failure["type"],
+            path=[],
+        )  # fmt: skip
+    fields = ", ".join(f"`{name}`" for name in payload)
+    reason = f"You are not allowed to {action} {fields or 'items'} in `{collection.name}`, or there is no such field."
+    return Forbidden(reason, reason=reason, collection=collection.name)

@@ -30,6 +30,7 @@ class Reader:
         self._schema = schema
         self._collection = collection
         self._rights = rights
+        self._signature = None if rights is None else rights.signature
         self._database = ctx.services.database
         self._settings = ctx.services.settings
 
@@ -59,7 +60,7 @@ class Reader:
             aliases=tuple(query.alias.items()),
             aggregate=tuple(query.aggregate),
             group=tuple(query.group),
-            rights=self._rights and self._rights.signature,
+            rights=self._signature,
         )
 
     async def _check(self, query: Query) -> None:
@@ -121,8 +122,7 @@ class Reader:
 
     async def _count(self, found: Filter, term: str | None) -> int:
         search = search_of(term)
-        signature = self._rights and self._rights.signature
-        selection = Selection((), found.node, searched=search.shape, is_counted=True, rights=signature)
+        selection = Selection((), found.node, searched=search.shape, is_counted=True, rights=self._signature)
         plan = self._plan(self._collection, selection)
         rows = await self._fetch(plan, self._encode(plan, found.values, dict(search.values)))
         return int(rows[0][0])

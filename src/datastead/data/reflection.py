@@ -11,7 +11,17 @@ from sqlalchemy.dialects import postgresql
 
 from datastead.data import system
 from datastead.data.engine import Transaction
-from datastead.data.schema import VERSION_NAME, Collection, Column, Field, ForeignKey, Relation, Schema
+from datastead.data.schema import (
+    VERSION_NAME,
+    Collection,
+    Column,
+    Field,
+    ForeignKey,
+    Permission,
+    Policies,
+    Relation,
+    Schema,
+)
 
 Table = str
 Reflected = Mapping[tuple[str | None, str], Any]
@@ -54,7 +64,8 @@ def reflect(transaction: Transaction) -> Schema:
     collections = {name: _collection(name, columns, metas) for name, columns in tables.items() if _is_collection(name)}
     for name, meta in metas.collections.items():
         collections.setdefault(name, Collection(name, {}, meta=meta, has_table=False))
-    return Schema(_version(transaction, tables), collections, tuple(_relations(tables, collections, metas)))
+    relations = tuple(_relations(tables, collections, metas))
+    return Schema(_version(transaction, tables), collections, relations, _policies(transaction, tables))
 
 
 def columns_of(transaction: Transaction, table: str) -> dict[str, Column]:
@@ -243,6 +254,38 @@ def _rows(
         return []
     rows = transaction.execute(sa.select(*columns).order_by(*table.primary_key)).mappings()
     return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _policies(transaction: Transaction, tables: Mapping[str, Mapping[str, Column]]) -> Policies:
+    """What policies permit, and whose they are."""
+    permissions: dict[str, list[Permission]] = defaultdict(list)
+    for row in _rows(transaction, system.permissions, tables):
+        if row.get("policy"):
+            permissions[str(row["policy"])].append(_permission(row))
+    public, by_role = [], defaultdict(list)
+    for row in _rows(transaction, system.access, tables):
+        if row["role"]:
+            by_role[str(row["role"])].append(str(row["policy"]))
+        elif not row["user"]:
+            public.append(str(row["policy"]))
+    return Policies(
+        {policy: tuple(found) for policy, found in permissions.items()},
+        tuple(public),
+        {role: tuple(found) for role, found in by_role.items()},
+    )
+
+
+def _permission(row: Mapping[str, Any]) -> Permission:
+    fields = _words(row["fields"])
+    return Permission(
+        policy=str(row["policy"]),
+        collection=row["collection"],
+        action=row["action"],
+        fields=None if "*" in fields else fields,
+        permissions=row["permissions"] or None,
+        validation=row["validation"] or None,
+        presets=row["presets"] or None,
+    )
 
 
 def _collection(name: str, columns: Mapping[str, Column], metas: _Metas) -> Collection:

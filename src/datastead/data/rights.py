@@ -5,7 +5,7 @@ holds; a field of it where one of those that grant the field does.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from datastead.data.filters import EVERYTHING, Filter
@@ -54,6 +54,22 @@ class Rule:
         return None if any(self.grants[number].is_unlimited for number in numbers) else tuple(numbers)
 
 
+class Signature:
+    """A value that is compared often: its hash is worked out once."""
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Signature) and self._value == other._value
+
+
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What an actor may read. rules: by collection; what is not in them may not be read at all.
@@ -61,8 +77,8 @@ class Rights:
     signature: tells apart rights whose SQL is not the same; values of filters do not count.
     """
 
-    rules: Mapping[str, Rule] = field(hash=False)
-    signature: Any = ()
+    rules: Mapping[str, Rule]
+    signature: Signature
 
     def rule(self, collection: Collection) -> Rule:
         """Raises `Forbidden` where there is none."""

@@ -153,6 +153,28 @@ class Collection:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a policy permits in a collection. fields: None = all. permissions, validation: filters; presets: values."""
+
+    policy: str
+    collection: str
+    action: str
+    fields: frozenset[str] | None = None
+    permissions: Mapping[str, Any] | None = None
+    validation: Mapping[str, Any] | None = None
+    presets: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What every policy permits, which are the public's, and which a role has."""
+
+    permissions: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
+    public: tuple[str, ...] = ()
+    by_role: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Plans(Generic[V]):
     """The last used so many values, by key."""
 
@@ -178,11 +200,15 @@ class Plans(Generic[V]):
 
 @dataclass(frozen=True)
 class Schema:
-    """The whole schema, as of one moment. plans: statements compiled for it; they go when it goes."""
+    """The whole schema, as of one moment, and what policies permit in it.
+
+    plans: statements compiled for it; they go when it goes.
+    """
 
     version: int
     collections: Mapping[str, Collection]
     relations: tuple[Relation, ...] = ()
+    policies: Policies = field(default_factory=Policies)
     plans: Plans[Any] = field(default_factory=Plans, compare=False)
 
     def collection(self, name: str) -> Collection:

@@ -6,6 +6,7 @@ from typing import Any
 
 from datastead.data.filters import EVERYTHING, Node
 from datastead.data.links import Prepared
+from datastead.data.rights import Signature
 from datastead.data.schema import Relation
 from datastead.data.sources import Origin
 from datastead.data.values import Encoder
@@ -38,7 +39,7 @@ class Selection:
     aliases: tuple[tuple[str, str], ...] = ()
     aggregate: tuple[tuple[str, str], ...] = ()
     group: tuple[str, ...] = ()
-    rights: Any = None
+    rights: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)

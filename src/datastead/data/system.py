@@ -162,6 +162,14 @@ access = sa.Table(
     sa.Column("sort", sa.Integer),
 )  # fmt: skip
 
+permissions = sa.Table(
+    "directus_permissions", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _text("collection", 64, nullable=False), _text("action", 10, nullable=False), sa.Column("permissions", Json),
+    sa.Column("validation", Json), sa.Column("presets", Json), _text("fields", None), _uuid("policy", nullable=False),
+    sa.Index("datastead_permissions_policy", "policy"),
+)  # fmt: skip
+
 sessions = sa.Table(
     "directus_sessions", metadata,
     _text("token", 64, primary_key=True), _uuid("user"), sa.Column("expires", Timestamp, nullable=False),
@@ -388,6 +396,7 @@ SPECIALS: dict[str, dict[str, str]] = {
     "directus_roles": {"id": "uuid"},
     "directus_policies": {"id": "uuid"},
     "directus_access": {"id": "uuid"},
+    "directus_permissions": {"fields": "cast-csv"},
     "directus_flows": {"id": "uuid", "date_created": "date-created", "user_created": "user-created"},
     "directus_operations": {"id": "uuid", "date_created": "date-created", "user_created": "user-created"},
     "directus_folders": {"id": "uuid"},
@@ -421,5 +430,6 @@ RELATIONS: tuple[tuple[str, str, str, str | None], ...] = (
     ("directus_access", "role", "directus_roles", "policies"),
     ("directus_access", "user", "directus_users", "policies"),
     ("directus_access", "policy", "directus_policies", None),
+    ("directus_permissions", "policy", "directus_policies", "permissions"),
 )
 """Relations between system collections: collection, field, what it refers to, and the alias on that side."""

@@ -168,7 +168,7 @@ class Files:
     async def _require(self, action: Action) -> None:
         """Before the first byte is read."""
         schema = await self._ctx.services.schemas.get()
-        require(self._ctx.actor, action, schema.collection(COLLECTION))
+        require(schema, self._ctx.actor, action, schema.collection(COLLECTION))
 
     async def _receive(self, uploads: AsyncIterator[Upload], key: Key | None = None) -> list[_Received]:
         """Stores the bytes of all uploads. key: of the file that they replace."""

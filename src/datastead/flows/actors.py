@@ -11,12 +11,15 @@ def to_json(actor: Actor) -> dict[str, Any]:
     return {
         "user": actor.user, "role": actor.role, "roles": list(actor.roles), "is_admin": actor.is_admin,
         "has_app_access": actor.has_app_access, "ip": actor.ip, "user_agent": actor.user_agent,
+        "policies": list(actor.policies),
     }  # fmt: skip
 
 
 def from_json(saved: Mapping[str, Any] | None) -> Actor:
     """The actor that a run keeps. None is nobody: the public."""
-    return Actor(**{**saved, "roles": tuple(saved["roles"])}) if saved else PUBLIC
+    if not saved:
+        return PUBLIC
+    return Actor(**{**saved, "roles": tuple(saved["roles"]), "policies": tuple(saved.get("policies", ()))})
 
 
 def accountability(actor: Actor) -> dict[str, Any] | None:
