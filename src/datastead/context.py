@@ -52,7 +52,8 @@ class Actor:
 
         Whoever makes permissions depend on more than this (an address, say) adds it here.
         """
-        return repr((self.user, self.role, self.roles, self.is_admin, self.has_app_access, self.token))
+        about = (self.user, self.role, self.roles, self.is_admin, self.has_app_access, self.token)
+        return repr((*about, tuple(sorted(self.policies))))
 
 
 PUBLIC = Actor()

@@ -26,6 +26,8 @@ ACTORS = [
     Actor(user=ANNA.user, role=ANNA.role, is_admin=True),
     Actor(user=ANNA.user, role=ANNA.role, has_app_access=True),
     Actor(user=ANNA.user, role=ANNA.role, token="fingerprint"),
+    Actor(user=ANNA.user, role=ANNA.role, policies=("5d1b6a80-53d6-4b5e-9a39-0f1d9f9a0004",)),
+    Actor(user=ANNA.user, role=ANNA.role, policies=("5d1b6a80-53d6-4b5e-9a39-0f1d9f9a0005",)),
 ]
 SCHEMA = {
     "type": "object",
