@@ -126,7 +126,7 @@ async def opened(url: str, settings: Settings, **own: Any) -> AsyncIterator[Hous
         await database.start()
         stack.push_async_callback(database.close)
         await migrate(database)
-        ai = await stack.enter_async_context(AI(settings, database=database, registry=REGISTRY, **own))
+        ai = await stack.enter_async_context(AI(settings, database=database, **{"registry": REGISTRY, **own}))
         yield House(ai, database, url)
 
 

@@ -2,17 +2,19 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from datastead import Settings
+from datastead import Provider, Registry, Settings, provider
+from datastead.ai.models import ModelDefinition
 from datastead.ai.streams import GenerationStream
 from datastead.errors import AIError, ContentFiltered, ProviderTimeout, ProviderUnavailable
+from datastead.messages import Call, Endpoint, StreamEvent, WireRequest
 from datastead.testing.simulator import Simulator
-from tests.ai.conftest import KEY, WIRES, House, opened
+from tests.ai.conftest import KEY, REGISTRY, WIRES, House, opened
 
 REFUSALS = {
     "rate-limit": "RATE_LIMIT_EXCEEDED",
@@ -249,3 +251,48 @@ async def upstream(answer: bytes) -> AsyncIterator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+class Buggy(Provider):
+    """A mapping with a bug, of a kind that no answer explains."""
+
+    def __init__(self) -> None:
+        self._good = REGISTRY.provider("openai-compatible").provider
+
+    def request(self, endpoint: Endpoint, model: ModelDefinition, call: Call) -> WireRequest:
+        return self._good.request(endpoint, model, call)
+
+    def response(self, body: Mapping[str, Any]) -> Iterable[StreamEvent]:
+        raise ZeroDivisionError(KEY)
+
+    def decoder(self) -> Callable[[Any], Iterable[StreamEvent]]:
+        good = self._good.decoder()
+        read: list[Any] = []
+
+        def decode(chunk: Any) -> Iterable[StreamEvent]:
+            read.append(chunk)
+            return self.response(chunk) if len(read) > 3 else good(chunk)
+
+        return decode
+
+
+@pytest.mark.parametrize(("stream", "state"), [(False, "in_doubt"), (True, "settled")])
+async def test_a_bug_is_raised_as_it_is_and_leaves_nothing_held(
+    sqlite_url: str, settings: Callable[..., Settings], simulator: Simulator, stream: bool, state: str
+) -> None:
+    simulator.script({"text": "one two three four five six", "chunks": 6})
+    registry = Registry(("datastead.builtin",), (provider("openai-compatible")(Buggy),))
+    async with opened(sqlite_url, settings(), registry=registry) as house:
+        with pytest.raises(ZeroDivisionError):
+            await asked(house, stream)
+        row = await house.row()
+    assert (row["state"], row["error_code"]) == (state, "INTERNAL_SERVER_ERROR")
+    assert (row["output_tokens"] > 0, row["cost_nano_usd"] is None) == (stream, not stream)
+    assert KEY not in row["error"]
+
+
+async def asked(house: House, stream: bool) -> None:
+    if stream:
+        await house.ai.generate_stream("Hello", model="local").collect()
+    else:
+        await house.ai.generate("Hello", model="local")

@@ -15,7 +15,7 @@ from datastead.ai.plans import Plan, Request
 from datastead.ai.prices import Price, cost_nano_usd
 from datastead.ai.results import AttemptMade, Collected, GenerationResult
 from datastead.ai.sse import SseParser
-from datastead.errors import AIError, ContentFiltered, ProviderUnavailable
+from datastead.errors import AIError, ContentFiltered, DatasteadError, ProviderUnavailable
 from datastead.messages import EmbeddingCall, Finished, Started, StreamEvent, Usage, UsageReport
 
 CANCELLED = "CANCELLED"
@@ -99,7 +99,8 @@ class Attempt:
         except _NOT_AS_DOCUMENTED as error:
             self.problem = self._odd_answer()
             self.problem.__cause__ = error
-        self.collected.add_all(events)
+        finally:
+            self.collected.add_all(events)
         return events
 
     def raise_problem(self) -> None:
@@ -194,17 +195,19 @@ class Attempt:
             recorded=result.to_dict() if record else None,
         )
 
-    def ended(self, error: AIError | None, *, broken: bool, record: bool) -> Settlement:
+    def ended(self, error: Exception | None, *, broken: bool, record: bool) -> Settlement:
         """The settlement of an attempt that came to nothing, or was given up (`error` is None).
 
+        error: an `AIError`, or a bug of ours or of an extension.
         broken: the answer was under way, and stopped. What arrived is paid; what was refused is not. Where a whole
         answer was on its way and never came, nobody knows: it stays in doubt, with its hold.
         """
         state, usage, source = self._outcome(broken)
         started, finished = self.collected.started, self.collected.finished
-        if state == "in_doubt" and error is not None:
+        if state == "in_doubt" and isinstance(error, AIError):
             error.details["in_doubt"] = True
         cost, cost_source = billed(self.plan.target.price, usage or Usage())
+        code, said = _said(error)
         return Settlement(
             id=self.id,
             state=state,
@@ -218,8 +221,8 @@ class Attempt:
             response_model=started.model if started else None,
             provider_request_id=self.request_id,
             finish_reason=finished.reason if finished else None,
-            error_code=error.code if error else CANCELLED,
-            error=error.message[:LONGEST_ERROR] if error else "Given up by the caller.",
+            error_code=code,
+            error=said,
             recorded={"content": self.collected.text} if record and self.collected.texts else None,
         )
 
@@ -227,7 +230,7 @@ class Attempt:
         collected = self.collected
         if not self.sent:
             return "failed", None, "none"
-        if broken and not self.plan.call.stream:
+        if broken and not self.plan.call.stream and collected.finished is None:
             return "in_doubt", None, "none"
         if broken or collected.finished is not None or not collected.is_empty:
             return "settled", *self.usage()
@@ -262,6 +265,15 @@ class Attempt:
 
     def _odd_answer(self) -> ProviderUnavailable:
         return ProviderUnavailable(f"`{self.plan.target.source.name}` answered in a shape that is not documented.")
+
+
+def _said(error: Exception | None) -> tuple[str, str]:
+    """The ledger's code and text of what an attempt ended in; of a bug no more than its kind, as it may quote a key."""
+    if error is None:
+        return CANCELLED, "Given up by the caller."
+    if isinstance(error, AIError):
+        return error.code, error.message[:LONGEST_ERROR]
+    return DatasteadError.code, f"An error of this program ended it ({type(error).__name__}): see the log."
 
 
 def billed(price: Price, usage: Usage) -> tuple[int | None, str | None]:

@@ -104,13 +104,13 @@ class Caller:
                         yield event
                     attempt.raise_problem()
                 state.result = await self._finish(attempt)
-            except (asyncio.CancelledError, GeneratorExit):
-                await self._give_up(attempt, response)
-                raise
             except (AIError, *BREAKS) as problem:
                 error = await self._fail(attempt, problem, response)
                 if not await self._again(attempt, error):
                     _raise(plan, error)
+            except (asyncio.CancelledError, GeneratorExit, Exception) as end:
+                await self._give_up(attempt, response, end)
+                raise
             else:
                 await self._transport.let_go(response)
                 return
@@ -120,12 +120,12 @@ class Caller:
             async with await self._transport.send(attempt) as response:
                 attempt.read(await response.read())
             return await self._finish(attempt)
-        except asyncio.CancelledError:
-            await self._give_up(attempt, None)
-            raise
         except (AIError, *BREAKS) as problem:
             error = await self._fail(attempt, problem, None)
             raise error from error.__cause__
+        except (asyncio.CancelledError, Exception) as end:
+            await self._give_up(attempt, None, end)
+            raise
 
     async def _begin(self, plan: Plan) -> Attempt | GenerationResult:
         """Holds the next attempt; or gives the answer that the key or the cache has already."""
@@ -258,12 +258,13 @@ class Caller:
         await self._settle(attempt, attempt.ended(error, broken=broken, record=self._record))
         return error
 
-    async def _give_up(self, attempt: Attempt, response: aiohttp.ClientResponse | None) -> None:
-        """The caller has gone: the provider is told by closing the connection, and what has arrived is settled."""
+    async def _give_up(self, attempt: Attempt, response: aiohttp.ClientResponse | None, end: BaseException) -> None:
+        """The caller has gone, or a bug ends the attempt: the connection is closed, and what has arrived is settled."""
         if response is not None:
             response.close()
         if not attempt.is_closed:
-            settlement = attempt.ended(None, broken=True, record=self._record)
+            bug = end if isinstance(end, Exception) else None
+            settlement = attempt.ended(bug, broken=True, record=self._record)
             await asyncio.shield(self._in_background(self._settle(attempt, settlement)))
 
     async def _settle(self, attempt: Attempt, settlement: Settlement) -> None:
