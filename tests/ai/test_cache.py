@@ -8,14 +8,16 @@ import pytest
 import sqlalchemy as sa
 
 from datastead import Settings
+from datastead.ai.structure import in_words
 from datastead.context import system_clock
 from datastead.data import system
-from datastead.errors import AIError
+from datastead.errors import AIError, InvalidOutput
 from datastead.messages import ToolDefinition
 from datastead.testing.simulator import Simulator
 from tests.ai.conftest import WIRES, House, opened
 
 USAGE = {"input": 1000, "output": 10}
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = ToolDefinition("weather", "The weather.", {"type": "object", "properties": {}})
 
 
@@ -116,6 +118,31 @@ async def test_answers_that_are_cut_or_filtered_are_not_kept(house: House, simul
     assert (await ask(house, max_tokens=1)).finish_reason == "length"
     assert (await ask(house, model="local")).finish_reason == "content-filter"
     assert await kept(house) == 0
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "local"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_does_not_fit_its_schema_is_not_kept(
+    house: House, simulator: Simulator, model: str, stream: bool
+) -> None:
+    simulator.script([{"text": '{"city": 1}', "times": 2}, {"text": '{"city": "Oslo"}', "times": 2}])
+    with pytest.raises(InvalidOutput):
+        await ask(house, model=model, stream=stream, schema=CITY)
+    assert await kept(house) == 0
+    first, second = [await ask(house, model=model, stream=stream, schema=CITY) for _ in range(2)]
+    assert (first.cached, first.repaired, second.cached, second.object) == (False, None, True, {"city": "Oslo"})
+
+
+async def test_what_others_were_content_with_is_not_given_to_who_wants_it_to_fit(
+    sqlite_url: str, settings: Callable[..., Settings], simulator: Simulator
+) -> None:
+    """A schema in words is text like any other."""
+    words_only = settings(ai_openai_compatible_models=[{"id": "local", "schema": False}])
+    simulator.script([{"text": "Oslo"}, {"text": '{"city": "Oslo"}'}])
+    async with opened(sqlite_url, words_only) as house:
+        await ask(house, model="local", system=in_words(CITY, None))
+        result = await ask(house, model="local", schema=CITY)
+    assert (result.object, result.cached, result.repaired) == ({"city": "Oslo"}, False, None)
 
 
 async def test_a_stream_that_is_left_early_keeps_nothing(house: House, simulator: Simulator) -> None:

@@ -58,11 +58,12 @@ class ResponseCache:
         plan.cache_key = key_of(plan, plan.caching)
         parameters = {"key": plan.cache_key, "now": self._database.timestamp(self._clock())}
         rows = await self._database.fetch(self._find, parameters)
-        return await self._given(plan, _parsed(rows[0][0])) if rows else None
+        kept = GenerationResult.from_answer(_parsed(rows[0][0])) if rows else None
+        return await self._given(plan, kept) if kept is not None and plan.caching.takes(kept) else None
 
     async def keep(self, plan: Plan, result: GenerationResult) -> None:
-        """Keeps an answer that is whole. A cache that cannot be written fails no answer."""
-        if plan.caching is None or result.finish_reason not in WHOLE:
+        """Keeps an answer that is whole and fits its schema. A cache that cannot be written fails no answer."""
+        if plan.caching is None or result.finish_reason not in WHOLE or not plan.caching.takes(result):
             return
         now = self._clock()
         row = {
@@ -88,9 +89,8 @@ class ResponseCache:
         transaction.raw(self._forget, row)
         transaction.raw(self._keep, row)
 
-    async def _given(self, plan: Plan, answer: Mapping[str, Any]) -> GenerationResult | None:
+    async def _given(self, plan: Plan, kept: GenerationResult) -> GenerationResult | None:
         """The answer as this call's own, and its row in the ledger. None where somebody is at the same key now."""
-        kept = GenerationResult.from_answer(answer)
         made = AttemptMade(kept.provider, kept.model, None, new_id())
         result = replace(
             kept,

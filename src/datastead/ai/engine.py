@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
@@ -105,7 +105,7 @@ class AI:
         job = await self._prepared(prompt, options)
         while True:
             try:
-                result = job.took(await caller.generate(self._plan(None, job.asked(), stream=False)))
+                result = job.took(await caller.generate(self._plan(None, job.asked(), stream=False, fits=job.fits)))
             except InvalidOutput:
                 raise
             except AIError as error:
@@ -161,7 +161,7 @@ class AI:
         job = await self._prepared(prompt, options)
 
         async def begin() -> "tuple[Caller, Plan]":
-            return caller, self._plan(None, job.asked(), stream=True)
+            return caller, self._plan(None, job.asked(), stream=True, fits=job.fits)
 
         while state.result is None:
             one = StreamState()
@@ -424,7 +424,14 @@ class AI:
             self._sweeps = Sweeps(ledger)
         self._ledger = ledger
 
-    def _plan(self, prompt: str | None, options: CallOptions, *, stream: bool) -> "Plan":
+    def _plan(
+        self,
+        prompt: str | None,
+        options: CallOptions,
+        *,
+        stream: bool,
+        fits: Callable[[GenerationResult], bool] | None = None,
+    ) -> "Plan":
         from datastead.ai.plans import Caching, Plan
 
         def choose(target: "Target") -> Call:
@@ -446,7 +453,7 @@ class AI:
             policy=options.get("in_doubt") or self._settings.ai_in_doubt,
             key=text_option(options, "key", LONGEST_KEY),
             purpose=text_option(options, "purpose", LONGEST_PURPOSE),
-            caching=None if ttl_s is None else Caching(ttl_s, context.actor.fingerprint if context else ""),
+            caching=None if ttl_s is None else Caching(ttl_s, context.actor.fingerprint if context else "", fits),
             choose=choose,
         )
         if fallbacks:

@@ -12,7 +12,7 @@ from datastead.ai.endpoints import Source
 from datastead.ai.ledger import Policy
 from datastead.ai.models import ModelDefinition
 from datastead.ai.prices import Price
-from datastead.ai.results import AttemptMade
+from datastead.ai.results import AttemptMade, GenerationResult
 from datastead.errors import AIError, InvalidRequest
 from datastead.extensions import Provider
 from datastead.messages import Call, EmbeddingCall, Endpoint, WireRequest
@@ -36,10 +36,18 @@ class Target:
 
 
 class Caching(NamedTuple):
-    """The answer may be kept for so many seconds, and be given again to the same identity."""
+    """The answer may be kept for so many seconds, and be given again to the same identity.
+
+    fits: whether an answer is what was asked for, where more was asked for than text.
+    """
 
     ttl_s: float
     identity: str
+    fits: Callable[[GenerationResult], bool] | None = None
+
+    def takes(self, result: GenerationResult) -> bool:
+        """Whether the answer may be kept, or given again."""
+        return self.fits is None or self.fits(result)
 
 
 Choose = Callable[[Target], Call]

@@ -86,6 +86,16 @@ class Job:
             return None
         return replace(whole, object=value, truncated=self.cuts)
 
+    def fits(self, result: GenerationResult) -> bool:
+        """Whether an answer is worth keeping for others who ask the same."""
+        if self.shape is None or result.tool_calls:
+            return True
+        try:
+            self.shape.value(result)
+        except InvalidOutput:
+            return False
+        return True
+
     def failed(self, error: AIError) -> None:
         """Turns to the schema in words where the provider refused it as such; raises otherwise."""
         if self.shape is not None and self.options.get("schema") is not None and is_about_schema(error):
