@@ -11,7 +11,7 @@ from aiohttp import web
 from datastead import AI, PUBLIC, Context, Settings, message_json
 from datastead.ai.attachments import MAX_BYTES
 from datastead.ai.conversation import conversation
-from datastead.errors import AIError, Forbidden, InvalidRequest, RequestRefused, UnsupportedCapability
+from datastead.errors import AIError, Forbidden, InvalidOutput, InvalidRequest, RequestRefused, UnsupportedCapability
 from datastead.messages import Attachment, Message, Reasoning, Text, ToolCall, ToolResult
 from datastead.testing.simulator import Simulator
 from tests.ai.conftest import REGISTRY, WIRES, House
@@ -23,6 +23,7 @@ PNG = base64.b64decode(
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"\x00" * 50
 PDF = b"%PDF-1.4\n1 0 obj << /Type /Page >> endobj\n%%EOF"
 PNG_TEXT = base64.b64encode(PNG).decode()
+FILE = {"type": "file", "fileId": "png"}
 SERVICES: Any = None
 CTX = Context(SERVICES, PUBLIC)
 
@@ -32,6 +33,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.is_empty = False
 
     async def read(self, ctx: Context, file_id: str, *, max_bytes: int) -> Attachment:
         self.asked.append(file_id)
@@ -40,7 +42,7 @@ class Shelf:
             "pdf": ("application/pdf", PDF, "a.pdf"),
             "lie": ("image/png", JPEG, "b.png"),
         }
-        if file_id not in files:
+        if file_id not in files or self.is_empty:
             raise Forbidden
         media_type, data, name = files[file_id]
         assert len(data) <= max_bytes
@@ -134,6 +136,45 @@ async def test_files_among_the_turns_are_read_once(ai: AI, shelf: Shelf, simulat
     await ai.generate("And this?", model="claude-haiku-4-5", messages=turns, attachments=[part], context=CTX)
     assert shelf.asked == ["pdf"]
     assert json.dumps(simulator.requests[-1]["json"]).count(base64.b64encode(PDF).decode()) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_its_key_has_answered_reads_no_file_again(
+    ai: AI, shelf: Shelf, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": "A dot."})
+    options: dict[str, Any] = {"model": "claude-haiku-4-5", "attachments": [FILE], "context": CTX, "key": "step-1"}
+    first = await ai.generate("What is it?", **options)
+    shelf.is_empty = True
+    again = await (
+        ai.generate_stream("What is it?", **options).collect() if stream else ai.generate("What is it?", **options)
+    )
+    assert (again, shelf.asked, len(simulator.requests)) == (first, ["png"], 1)
+
+
+async def test_an_answer_that_was_mended_is_given_again_without_its_file(
+    ai: AI, shelf: Shelf, simulator: Simulator
+) -> None:
+    simulator.script([{"text": "?"}, {"text": '{"colour": "red"}'}])
+    schema = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+    options: dict[str, Any] = {"attachments": [FILE], "context": CTX, "key": "step-1", "schema": schema}
+    first = await ai.object("Which colour?", model="claude-haiku-4-5", **options)
+    shelf.is_empty = True
+    again = await ai.object("Which colour?", model="claude-haiku-4-5", **options)
+    assert (again, first.object, len(simulator.requests)) == (first, {"colour": "red"}, 2)
+
+
+async def test_a_key_without_an_answer_needs_its_file(ai: AI, shelf: Shelf, simulator: Simulator) -> None:
+    """Of an answer that has still to be mended, too."""
+    simulator.script([{"text": "?"}, {"kind": "bad-key"}])
+    schema = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+    options: dict[str, Any] = {"attachments": [FILE], "context": CTX, "key": "step-1", "schema": schema}
+    with pytest.raises(InvalidOutput):
+        await ai.object("Which colour?", model="claude-haiku-4-5", **options)
+    shelf.is_empty = True
+    for key in ("step-1", "step-2"):
+        with pytest.raises(Forbidden):
+            await ai.object("Which colour?", model="claude-haiku-4-5", **{**options, "key": key})
 
 
 async def test_a_text_file_is_sent_as_text(ai: AI, simulator: Simulator, site: str) -> None:

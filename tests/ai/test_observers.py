@@ -28,7 +28,7 @@ class Notes:
     def refused(self, plan: Any, error: Any) -> None:
         self.told.append(("refused", error.code))
 
-    def reused(self, plan: Any, result: Any) -> None:
+    def reused(self, target: Any, result: Any) -> None:
         self.told.append(("reused", result.call))
 
 

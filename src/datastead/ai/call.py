@@ -225,7 +225,7 @@ class Caller:
 
     def _reused(self, plan: Plan, result: GenerationResult) -> GenerationResult:
         if self._observers is not None:
-            self._observers.reused(plan, result)
+            self._observers.reused(plan.target, result)
         return result
 
     def _cap(self, plan: Plan) -> None:

@@ -19,6 +19,7 @@ from datastead.ai.observers import Observer, Observers
 from datastead.ai.portal import Portal
 from datastead.ai.preparation import Job, Preparer, needs_preparation, repair_key
 from datastead.ai.price_list import PriceList, declared_price, entry_json, valid_at
+from datastead.ai.replays import may_be_replayed, replayed
 from datastead.ai.requests import (
     LONGEST_KEY,
     LONGEST_PURPOSE,
@@ -102,6 +103,9 @@ class AI:
         caller = await self._started()
         if not needs_preparation(options):
             return await caller.generate(self._plan(prompt, options, stream=False))
+        replay = await self._replayed(options)
+        if replay is not None:
+            return replay
         job = await self._prepared(prompt, options)
         while True:
             try:
@@ -158,6 +162,11 @@ class AI:
         from datastead.ai.call import Caller
 
         caller = await self._started()
+        state.result = await self._replayed(options)
+        if state.result is not None:
+            for event in state.result.events():
+                yield event
+            return
         job = await self._prepared(prompt, options)
 
         async def begin() -> "tuple[Caller, Plan]":
@@ -175,6 +184,17 @@ class AI:
             else:
                 assert one.result is not None
                 state.result = job.took(one.result)
+
+    async def _replayed(self, options: CallOptions) -> GenerationResult | None:
+        """The answer of a call with files that its key has already."""
+        if not may_be_replayed(options):
+            return None
+        target = self._targets.find(options["model"], options.get("provider"))
+        ledger = await self._opened()
+        result = await replayed(self._preparer.unread(options, target.definition), ledger.answer)
+        if result is not None and self._observers is not None:
+            self._observers.reused(target, result)
+        return result
 
     async def _prepared(self, prompt: str | None, options: CallOptions) -> Job:
         target = self._targets.find(options["model"], options.get("provider"))

@@ -231,6 +231,11 @@ class Ledger:
         except sa.exc.IntegrityError:
             return Elsewhere()
 
+    async def answer(self, key: str) -> Mapping[str, Any] | None:
+        """The answer that is kept for a key, if any."""
+        rows = await self._database.fetch(self._answer, {"key": key})
+        return _parsed(rows[0][0]) if rows else None
+
     async def release(self, key: str, connection: "Connection | None" = None) -> None:
         """Lets go of a key's answer: the step that asked for it is saved, in the same transaction if one is given."""
         run = connection.run if connection is not None else self._batches.write

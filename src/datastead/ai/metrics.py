@@ -93,8 +93,8 @@ class Metrics:
     def refused(self, plan: "Plan", error: "AIError") -> None:  # noqa: ARG002  by code only
         self._refused.labels(error.code).inc()
 
-    def reused(self, plan: "Plan", result: "GenerationResult") -> None:  # noqa: ARG002  it cost nothing
-        self._reused.labels(*self._names(plan.target)).inc()
+    def reused(self, target: "Target", result: "GenerationResult") -> None:  # noqa: ARG002  it cost nothing
+        self._reused.labels(*self._names(target)).inc()
 
     def _count(self, names: tuple[str, str], usage: "Usage") -> None:
         for part in _PARTS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from datastead.ai.attempts import Attempt
     from datastead.ai.ledger import Settlement
-    from datastead.ai.plans import Plan
+    from datastead.ai.plans import Plan, Target
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError
 
@@ -29,7 +29,7 @@ class Observer(Protocol):
     def refused(self, plan: "Plan", error: "AIError") -> None:
         """The call was not sent: a budget or a limit does not cover it."""
 
-    def reused(self, plan: "Plan", result: "GenerationResult") -> None:
+    def reused(self, target: "Target", result: "GenerationResult") -> None:
         """The call was answered without asking the provider: by its key, or from the cache."""
 
 
@@ -53,9 +53,9 @@ class Observers:
         for observer in self._all:
             _tell(observer.refused, plan, error)
 
-    def reused(self, plan: "Plan", result: "GenerationResult") -> None:
+    def reused(self, target: "Target", result: "GenerationResult") -> None:
         for observer in self._all:
-            _tell(observer.reused, plan, result)
+            _tell(observer.reused, target, result)
 
 
 def _tell(what: Callable[..., None], *about: Any) -> None:

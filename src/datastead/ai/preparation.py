@@ -36,12 +36,12 @@ REPAIR = ":repair"
 
 def needs_preparation(options: CallOptions) -> bool:
     """Whether there is anything to do around the call."""
-    return bool(
-        options.get("attachments")
-        or options.get("schema") is not None
-        or options.get("overflow") is not None
-        or _have_files(options.get("messages"))
-    )
+    return options.get("schema") is not None or options.get("overflow") is not None or has_files(options)
+
+
+def has_files(options: CallOptions) -> bool:
+    """Whether files go with the prompt, or may be among the turns before it."""
+    return bool(options.get("attachments")) or _have_files(options.get("messages"))
 
 
 def repair_key(key: str) -> str:
@@ -142,20 +142,24 @@ class Preparer:
 
     async def job(self, prompt: str | None, options: CallOptions, definition: ModelDefinition) -> Job:
         """Reads the files of a call, and cuts it where need be. Raises an `AIError`, or what reading a file does."""
-        timeout_s = timeout_of(options, self.settings.ai_timeout_s)
-        deadline = asyncio.get_running_loop().time() + timeout_s
+        job = self.unread(options, definition)
         overflow = options.get("overflow")
         if overflow not in (None, *get_args(Overflow)):
             raise invalid("overflow", overflow, "`refuse` or `truncate`")
-        shape = shape_of(options["schema"]) if options.get("schema") is not None else None
-        name = (definition.provider, definition.model)
-        if name in self.words_only:
+        if job.name in self.words_only:
             definition = replace(definition, schema=False)
-        call = await self._call(prompt, options, shape, definition)
-        call, cuts = await _fitted(call, definition, overflow, self.settings.ai_max_tokens_default)
-        ready: CallOptions = {**options, "schema": call.schema, "system": call.system, "messages": call.messages,
-                              "attachments": None, "overflow": None}  # fmt: skip
-        return Job(ready, shape, cuts, deadline, name, self.words_only)
+        call = await self._call(prompt, options, job.shape, definition)
+        call, job.cuts = await _fitted(call, definition, overflow, self.settings.ai_max_tokens_default)
+        job.options = {**options, "schema": call.schema, "system": call.system, "messages": call.messages,
+                       "attachments": None, "overflow": None}  # fmt: skip
+        return job
+
+    def unread(self, options: CallOptions, definition: ModelDefinition) -> Job:
+        """The job as it is before a file of it is read: fit for an answer, not to be asked."""
+        timeout_s = timeout_of(options, self.settings.ai_timeout_s)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        shape = shape_of(options["schema"]) if options.get("schema") is not None else None
+        return Job(options, shape, (), deadline, (definition.provider, definition.model), self.words_only)
 
     async def call(self, prompt: str | None, options: CallOptions, definition: ModelDefinition) -> Call:
         """The call that the options describe, with its files read."""

@@ -20,7 +20,7 @@ from datastead.messages import Attachment, Message, Part, Reasoning, Text, ToolC
 if TYPE_CHECKING:
     from datastead.ai.attempts import Attempt
     from datastead.ai.ledger import Settlement
-    from datastead.ai.plans import Plan
+    from datastead.ai.plans import Plan, Target
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError
 
@@ -64,7 +64,7 @@ class Tracing:
     def refused(self, plan: "Plan", error: "AIError") -> None:
         """Nothing was sent: there is no span."""
 
-    def reused(self, plan: "Plan", result: "GenerationResult") -> None:
+    def reused(self, target: "Target", result: "GenerationResult") -> None:
         """Nothing was sent: there is no span."""
 
 
