@@ -441,7 +441,7 @@ class AI:
         if self._own_database is None:
             from datastead.ai.sweeps import Sweeps
 
-            self._sweeps = Sweeps(ledger)
+            self._sweeps = Sweeps(ledger, answers_ttl_s=self._settings.ai_http_answers_ttl)
         self._ledger = ledger
 
     def _plan(

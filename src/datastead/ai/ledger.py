@@ -241,6 +241,12 @@ class Ledger:
         run = connection.run if connection is not None else self._batches.write
         await run(lambda transaction: transaction.raw(self._forget, {"key": key}))
 
+    async def forget_answers(self, prefix: str, older_than: timedelta) -> int:
+        """Lets go of the answers whose keys begin so and that are older than that; how many those were."""
+        begins = sa.func.substr(_answers.c.key, 1, len(prefix)) == prefix
+        old = _answers.delete().where(_answers.c.created_at < self._clock() - older_than, begins)
+        return await self._database.write(lambda transaction: transaction.execute(old).rowcount)
+
     async def doubt_the_dead(self) -> int:
         """Marks what dead processes held as in doubt; how many calls that were."""
         now = self._clock()

@@ -83,6 +83,9 @@ WHO = ("user", "role", "token", "flow", "run", "step", "collection", "item", "fi
 
 _NOBODY: Mapping[str, str | None] = dict.fromkeys(WHO)
 LONGEST_KEY = 128
+HTTP_KEY = "http:"
+"""How the keys of callers over HTTP begin: nobody tells us when such a caller has saved the answer."""
+
 LONGEST_PURPOSE = 64
 MOST_FALLBACKS = 8
 CACHE_TTL_S = 3600.0

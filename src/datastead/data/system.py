@@ -331,9 +331,9 @@ ai_calls = sa.Table(
 
 ai_answers = sa.Table(
     "datastead_ai_answers", metadata,
-    # the answer of a keyed call, kept until the step that asked for it is saved
+    # the answer of a keyed call, kept until the step that asked for it is saved; of one over HTTP, for a time
     _text("key", 128, primary_key=True), _uuid("call", nullable=False), sa.Column("answer", Json, nullable=False),
-    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False), sa.Index("datastead_ai_answers_created", "created_at"),
 )  # fmt: skip
 
 ai_cache = sa.Table(

@@ -164,6 +164,10 @@ class Settings(BaseModel):
     ai_in_doubt: Literal["retry", "reject"] = Field(
         "retry", description="What a flow does with a model call that was under way when its process died."
     )
+    ai_http_answers_ttl: Duration = Field(
+        86_400.0,
+        description="How long the answer of a call with a `key` over HTTP is kept for that key, such as `24h`.",
+    )
 
     metrics_enabled: bool = Field(False, description="Whether `/metrics` tells Prometheus how this process does.")
     metrics_tokens: SecretNames = Field(

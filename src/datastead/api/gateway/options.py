@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, cast
 
-from datastead.ai.requests import LONGEST_KEY, CallOptions
+from datastead.ai.requests import HTTP_KEY, LONGEST_KEY, CallOptions
 from datastead.api.gateway.endpoint import Ask
 from datastead.api.gateway.reading import text, wrong
 from datastead.context import Context
@@ -49,7 +49,7 @@ def own_options(given: Mapping[str, Any], ctx: Context) -> dict[str, Any]:
 
 def own_key(key: Any, ctx: Context) -> str:
     """A caller's key, among that caller's: nobody gets the answer that another has paid for."""
-    prefix = f"http:{ctx.actor.user}:"
+    prefix = f"{HTTP_KEY}{ctx.actor.user}:"
     longest = LONGEST_KEY - len(prefix)
     if not isinstance(key, str) or not 0 < len(key) <= longest:
         raise wrong("key", key, f"text of 1 to {longest} characters")
