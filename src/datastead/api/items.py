@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from datastead.api.answers import NoContent, data, error_answer
 from datastead.api.body import invalid, keys_of, object_of, objects_of, read_json
+from datastead.api.export import exported
 from datastead.api.request import context_of, parameters_of
 from datastead.context import Context
 from datastead.data.items import Items
@@ -88,7 +89,7 @@ def _user_collection(request: Request) -> str:
 async def read_items(call: Call) -> Response:
     if await call.is_singleton():
         return data(await call.items.read_singleton(call.query))
-    return await _list(call.items, call.query)
+    return await _list(call, call.query)
 
 
 async def search_items(call: Call) -> Response:
@@ -98,7 +99,7 @@ async def search_items(call: Call) -> Response:
         raise invalid("The body has to be an object with `query` or `keys`.")
     if "keys" in body:
         return data(await call.items.read_many(keys_of(body["keys"]), call.query_of(body)))
-    return await _list(call.items, call.query_of(body))
+    return await _list(call, call.query_of(body))
 
 
 async def create_items(call: Call) -> Response:
@@ -162,8 +163,11 @@ routes = [
 ]
 
 
-async def _list(items: Items, query: Query) -> Response:
+async def _list(call: Call, query: Query) -> Response:
+    items = call.items
     rows = await items.read(query)
+    if query.export:
+        return exported(rows, query.export, items.collection, call.ctx.now())
     return data(rows, await items.meta(query) if query.meta else None)
 
 

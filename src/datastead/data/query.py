@@ -20,6 +20,7 @@ METAS = ("total_count", "filter_count")
 # parts of the contract's query language that this version does not have; refused, as ignoring them would answer wrongly
 NOT_YET = ("version", "versionRaw", "backlink")
 AGGREGATES = ("count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max")
+EXPORTS = ("csv", "json", "xml", "yaml")
 MAX_DEEP = 10
 DEEP = {"fields", "filter", "sort", "limit", "offset", "page", "search", "alias"}
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -32,7 +33,8 @@ class Query:
     fields: paths such as `title`, `author.name`, `*`, `*.*`, `year(date)`. filter: the contract's operators, as nested
     mappings. sort: fields, `-` before those that descend. limit: None = the default, -1 = all. page: from 1; wins over
     offset. alias: other names for fields. deep: what is asked of the items of relational fields, by field or alias.
-    aggregate: function and field (or `*`) of each sum; then `group` has the fields by which the items are put together.
+    export: the form of the file that the items shall be. aggregate: function and field (or `*`) of each sum; then
+    `group` has the fields by which the items are put together.
     """
 
     fields: Sequence[str] = ("*",)
@@ -47,6 +49,7 @@ class Query:
     deep: "Mapping[str, Query]" = field(default_factory=lambda: NOTHING)
     aggregate: Sequence[tuple[str, str]] = ()
     group: Sequence[str] = ()
+    export: str | None = None
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any], settings: "Settings | None" = None) -> "Query":
@@ -66,6 +69,7 @@ class Query:
             alias=_alias(parameters.get("alias")),
             deep=_deep(parameters.get("deep"), settings, 0),
             aggregate=_aggregate(parameters.get("aggregate")),
+            export=_export(parameters.get("export")),
             group=_names(parameters, "groupBy", MAX_SORTS) or _names(parameters, "group", MAX_SORTS),
         )
 
@@ -109,6 +113,16 @@ def _object(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _invalid(name, f"`{name}` has to be an object")
     return value
+
+
+def _export(value: Any) -> str | None:
+    if not value:
+        return None
+    if value not in EXPORTS:
+        raise _invalid(
+            "export", f"`export` has no `{str(value)[:50]}`; it has {', '.join(f'`{name}`' for name in EXPORTS)}"
+        )
+    return str(value)
 
 
 def _alias(value: Any) -> Mapping[str, str]:
