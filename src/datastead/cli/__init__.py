@@ -27,6 +27,7 @@ COMMANDS = {
     "ai": Command("datastead.cli.ai", "app", "Ask models."),
     "budget": Command("datastead.cli.budget", "app", "Limit what models may cost."),
     "usage": Command("datastead.cli.usage", "usage", "Show what models have cost."),
+    "schema": Command("datastead.cli.schema", "app", "Take the schema as a file, compare it, apply it."),
     "user": Command("datastead.cli.user", "app", "Add users, and give out tokens."),
     "version": Command("datastead.cli.version", "version", "Print the version."),
 }

@@ -1,0 +1,18 @@
+"""`/schema`: the wire shapes of a snapshot, a diff and its application."""
+
+from .conftest import Server
+
+
+def test_a_schema_is_taken_compared_and_applied(server: Server, articles: str) -> None:
+    before = server.get("/schema/snapshot").data
+    assert {"version", "directus", "vendor", "collections", "fields", "relations", "systemFields"} == set(before)
+    assert server.post("/schema/diff", before).status == 204
+    assert server.send("PATCH", f"/collections/{articles}", {"meta": {"note": "changed"}}).status == 200
+    found = server.post("/schema/diff", before).data
+    assert [entry["collection"] for entry in found["diff"]["collections"]] == [articles]
+    stale = server.post("/schema/apply", {**found, "hash": "wrong"})
+    assert (stale.status, stale.code) == (400, "INVALID_PAYLOAD")
+    assert server.post("/schema/apply", found).status == 204
+    assert server.post("/schema/diff", {"data": before}).status == 204
+    assert server.post("/schema/diff", {"collections": 5}).code == "INVALID_PAYLOAD"
+    assert server.public.get("/schema/snapshot").status == 403
