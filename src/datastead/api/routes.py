@@ -22,6 +22,7 @@ from datastead.api import (
     settings,
     usage,
     users,
+    utilities,
 )
 from datastead.api.errors import Edge, install_error_handlers
 from datastead.api.openapi import install_reference
@@ -36,6 +37,7 @@ TYPED = (
     fields,
     relations,
     schema,
+    utilities,
     flows,
     operations,
     ai_models,

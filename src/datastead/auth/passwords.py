@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from datastead.errors import InvalidPayload, RequestsExceeded
@@ -13,6 +13,8 @@ from datastead.errors import InvalidPayload, RequestsExceeded
 T = TypeVar("T")
 
 MAX_LENGTH = 1024  # characters
+MOST_MEMORY_KIB = 262_144  # Directus's hashes take 65,536
+MOST_ROUNDS = 16
 THREADS = 2
 MAX_WAITING = 64
 NO_PASSWORD = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
@@ -38,10 +40,22 @@ async def verify_password(stored: str | None, password: str) -> bool:
 
 def _verify(stored: str | None, password: str) -> bool:
     try:
+        if stored is not None and not _is_bearable(stored):
+            return False
         matches = _hasher.verify(stored or NO_PASSWORD, password[:MAX_LENGTH])
     except (Argon2Error, InvalidHashError):
         return False
     return matches and stored is not None and len(password) <= MAX_LENGTH
+
+
+def _is_bearable(stored: str) -> bool:
+    """Whether a hash asks for no more than a server can give: it says itself how much memory and time it takes."""
+    parameters = extract_parameters(stored)
+    return (
+        parameters.memory_cost <= MOST_MEMORY_KIB
+        and parameters.time_cost <= MOST_ROUNDS
+        and parameters.parallelism <= 16
+    )
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

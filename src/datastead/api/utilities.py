@@ -1,0 +1,72 @@
+"""`/utils`: small services: hashes, random texts, and what is kept in memory let go."""
+
+import secrets
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from datastead.api.answers import data
+from datastead.api.body import invalid
+from datastead.api.openapi import OBJECT, json_body
+from datastead.api.request import Body, Parameters, RequestContext
+from datastead.auth.passwords import hash_password, verify_password
+from datastead.context import Context
+from datastead.data.permissions import require_admin
+from datastead.errors import InvalidCredentials
+
+router = APIRouter(prefix="/utils", tags=["Utilities"])
+
+LONGEST = 500
+DEFAULT_LENGTH = 32
+
+
+@router.post("/hash/generate", openapi_extra=json_body(OBJECT))
+async def generate_hash(ctx: RequestContext, body: Body) -> Response:
+    """An argon2 hash of `string`."""
+    _require_user(ctx)
+    return data(await hash_password(_text(body, "string")))
+
+
+@router.post("/hash/verify", openapi_extra=json_body(OBJECT))
+async def verify_hash(ctx: RequestContext, body: Body) -> Response:
+    """Whether `hash` is one of `string`."""
+    _require_user(ctx)
+    return data(await verify_password(_text(body, "hash"), _text(body, "string")))
+
+
+@router.get("/random/string")
+async def random_string(ctx: RequestContext, parameters: Parameters) -> Response:
+    """A text that nobody can guess, of `length` letters, digits, `-` and `_`."""
+    _require_user(ctx)
+    length = _length(parameters.get("length"))
+    return data(secrets.token_urlsafe(length)[:length])
+
+
+@router.post("/cache/clear")
+async def clear_cache(ctx: RequestContext) -> Response:
+    """Lets go of what this process keeps of the schema; it is read again with the next request."""
+    require_admin(ctx.actor)
+    ctx.services.schemas.forget()
+    return data(None)
+
+
+def _require_user(ctx: Context) -> None:
+    if ctx.actor.user is None and not ctx.actor.is_admin:
+        raise InvalidCredentials
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise invalid(f"`{name}` is required, and has to be a text.")
+    return value
+
+
+def _length(value: Any) -> int:
+    if value is None or value == "":
+        return DEFAULT_LENGTH
+    length = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 6 else 0
+    if not 1 <= length <= LONGEST:
+        raise invalid(f"`length` has to be a whole number from 1 to {LONGEST}.")
+    return length
