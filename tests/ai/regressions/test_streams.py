@@ -43,7 +43,7 @@ async def test_a_stopped_stream_is_billed_for_what_came_and_stops_the_provider(
     await until(lambda: simulator.requests[-1]["disconnected"])
 
 
-@pytest.mark.parametrize("wire", ["openai", "openai-compatible", "google"])  # Anthropic's streams begin with one
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_explicit_zero_is_a_value_and_not_missing(
     house: House, simulator: Simulator, wire: str, stream: bool

@@ -334,13 +334,17 @@ def _block_events(block: Mapping[str, Any]) -> Iterator[StreamEvent]:
 
 
 class _Stream:
-    """What has to be remembered in a stream: the blocks that are not text, the usage so far, the reason of the end."""
+    """What has to be remembered in a stream: the blocks that are not text, the usage so far, the reason of the end.
+
+    _is_opening: the only output tokens that were counted are those of the opening frame.
+    """
 
     def __init__(self) -> None:
         self._blocks: dict[int, dict[str, Any]] = {}
         self._json: dict[int, list[str]] = {}
         self._usage: dict[str, Any] = {}
         self._reason = ""
+        self._is_opening = True
         self._handlers: dict[str, Callable[[Mapping[str, Any]], Iterable[StreamEvent]]] = {
             "message_start": self._message_start,
             "content_block_start": self._block_start,
@@ -406,6 +410,9 @@ class _Stream:
         return (ToolCallDone(ToolCall(string(block.get("id")), name, given)),)
 
     def _message_delta(self, chunk: Mapping[str, Any]) -> Iterable[StreamEvent]:
+        if self._is_opening and "output_tokens" in an_object(chunk.get("usage")):
+            self._is_opening = False
+            self._usage.pop("output_tokens", None)  # the opening frame counts a token before there is any
         self._reason = string(an_object(chunk.get("delta")).get("stop_reason")) or self._reason
         return self._report(chunk, at_end=True)
 
