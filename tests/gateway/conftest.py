@@ -55,6 +55,7 @@ def gateway_settings(simulator: Simulator, folder: Path, **own: Any) -> Settings
             "admin_password": "a-long-password",
             "secret": "s" * 40,
             "extensions_path": str(folder / "extensions"),
+            "storage_options": {"local": {"root": str(folder / "uploads")}},
             **own,
         }
     )

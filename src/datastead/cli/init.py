@@ -9,7 +9,7 @@ import typer
 from datastead.errors import UnprocessableContent
 
 TEMPLATE = """\
-# Datastead reads this file from the folder in which it is started. Docs: docs/settings.md
+# Datastead reads this file from the folder in which it is started. Every variable: docs/reference/settings.md
 
 # HOST=0.0.0.0
 # PORT=8055
