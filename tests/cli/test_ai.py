@@ -69,7 +69,7 @@ def test_the_models_are_those_that_are_configured_and_allowed(tmp_path: Path, en
     shown = json.loads(run(tmp_path, environment, "models", "--json").stdout)
     assert [model["model"] for model in shown] == ["gpt-4.1", "gpt-5"]
     table = run(tmp_path, environment, "models").stdout
-    assert "1,047,576" in table
+    assert "1.05M" in table
     assert "gpt-5" in table
 
 

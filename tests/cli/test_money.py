@@ -13,10 +13,10 @@ import pytest
 from tests.api.ledger_rows import USER, a_call, write_calls
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str, columns: int = 200) -> subprocess.CompletedProcess[str]:
     environment = {
         "PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{folder / 'data.db'}", "SECRET": "s" * 40,
-        "ADMIN_PASSWORD": "a-long-password", "ADMIN_EMAIL": "ada@example.com", "COLUMNS": "200",
+        "ADMIN_PASSWORD": "a-long-password", "ADMIN_EMAIL": "ada@example.com", "COLUMNS": str(columns),
     }  # fmt: skip
     command = [sys.executable, "-m", "datastead", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
@@ -63,3 +63,17 @@ def test_a_call_in_doubt_is_listed_and_resolved(folder: Path) -> None:
     assert run(folder, "ai", "doubt", "list").stdout == "No call is in doubt.\n"
     (row,) = json.loads(run(folder, "usage", "--json").stdout)
     assert row["cost_usd"] == "0.0123"
+
+
+def test_tables_are_readable_in_a_window_of_eighty_characters(folder: Path) -> None:
+    write_calls(f"sqlite:///{folder / 'data.db'}", [a_call(model="claude-sonnet-4-5", cost_nano_usd=2)])
+    usage = run(folder, "usage", "--by", "provider,model", "--bucket", "day", columns=80).stdout.splitlines()
+    assert max(map(len, usage)) <= 80
+    assert len(usage) == 2  # a head and a line: nothing is folded
+    assert "█" in usage[1]
+    run(folder, "budget", "set", "user:ada@example.com", "50/month")
+    head, line = run(folder, "budget", "list", columns=80).stdout.splitlines()
+    assert head.split()[:2] == ["id", "whom"]
+    assert run(folder, "budget", "remove", line.split()[0]).returncode == 0
+    assert run(folder, "budget", "remove", line.split()[0]).stderr.startswith("No budget has an id like")
+    assert "datastead flow apply" in run(folder, "flow", "list").stdout

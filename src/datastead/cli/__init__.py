@@ -77,6 +77,6 @@ def main() -> None:
 
 
 def _app_of(function: Any) -> typer.Typer:
-    single = typer.Typer(pretty_exceptions_enable=False)
+    single = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     single.command()(function)
     return single

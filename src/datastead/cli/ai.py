@@ -19,6 +19,7 @@ from datastead.ai.engine import AI
 from datastead.ai.requests import CallOptions
 from datastead.cli import doubt
 from datastead.cli.ai_price import app as price_app
+from datastead.cli.tables import plain_table
 from datastead.errors import AIError, DatasteadError
 from datastead.settings import Settings, load_settings
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from datastead.ai.results import GenerationResult
     from datastead.data.engine import Database, Transaction
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Ask models.")
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Ask models.")
 app.add_typer(price_app, name="price")
 app.add_typer(doubt.app, name="doubt")
 
@@ -36,6 +37,9 @@ Provider = Annotated[str | None, typer.Option(help="The provider, if the id alon
 System = Annotated[str | None, typer.Option(help="The system prompt.")]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")]
 Temperature = Annotated[float | None, typer.Option(min=0, max=2, help="0 = steady, 2 = wild.")]
+WIDE = 110
+"""From how many characters on there is room for more columns."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -119,22 +123,28 @@ async def _models(provider: str | None, search: str | None, *, everything: bool,
     elif not found:
         _print("No model that is configured here fits that.")
     else:
-        Console().print(_table(found))
+        console = Console()
+        console.print(_table(found, is_wide=console.width >= WIDE))
 
 
-def _table(models: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("provider", "model", "name"):
-        table.add_column(name, overflow="fold", no_wrap=name == "model")
-    for name in ("context", "output", "$/M in", "$/M out"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("files", "reasons"):
-        table.add_column(name, justify="center", no_wrap=True)
+def _table(models: list[dict[str, Any]], *, is_wide: bool) -> Table:
+    """A model by what it is called with; by its name too where there is room."""
+    numbers = ("context", "output", "$/M in", "$/M out")
+    names = ("model", *(("name",) if is_wide else ()))
+    table = plain_table((*names, *numbers, "files", "reasons"), right=numbers, whole=("files", "reasons"))
     for model in models:
-        limits = f"{model['limit']['context']:,}", f"{model['limit']['output']:,}"
+        called = f"{model['provider']}:{model['model']}", *((model["name"],) if is_wide else ())
+        limits = _short(model["limit"]["context"]), _short(model["limit"]["output"])
         marks = "yes" if model["attachment"] else "", "yes" if model["reasoning"] else ""
-        table.add_row(model["provider"], model["model"], model["name"], *limits, *_prices(model["cost"]), *marks)
+        table.add_row(*called, *limits, *_prices(model["cost"]), *marks)
     return table
+
+
+def _short(tokens: int) -> str:
+    """`128k`, `1.05M`: rounded, as `--json` has the exact number."""
+    if tokens < 1000:
+        return str(tokens)
+    return f"{tokens / 1e6:.3g}M" if tokens >= 999_500 else f"{tokens / 1e3:.3g}k"
 
 
 def _prices(cost: dict[str, Any]) -> tuple[str, str]:

@@ -27,7 +27,9 @@ def set_price(
     output: Annotated[float, typer.Option(min=0, help="USD per million tokens.")],
     cache_read: Rate = None,
     cache_write: Rate = None,
-    cache_write_1h: Annotated[float | None, typer.Option("--cache-write-1h", min=0, help="The same.")] = None,
+    cache_write_1h: Annotated[
+        float | None, typer.Option("--cache-write-1h", min=0, help="The same, of what is kept for an hour.")
+    ] = None,
     audio_input: Rate = None,
     audio_output: Rate = None,
     image_input: Rate = None,
@@ -81,14 +83,14 @@ async def _list(model: str | None, provider: str | None, *, as_json: bool) -> No
 
 def _show(entries: list[dict[str, Any]], *, as_json: bool) -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from datastead.cli.tables import plain_table
 
     if as_json:
         sys.stdout.write(orjson.dumps(entries, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "model", "from", "$/M in", "$/M out", "others", "source"):
-        table.add_column(name, overflow="fold", no_wrap=name in {"", "model"})
+    columns = ("", "model", "from", "$/M in", "$/M out", "others", "source")
+    table = plain_table(columns, whole=("", "$/M in", "$/M out", "source"))
     for entry in entries:
         table.add_row(*_row(entry))
     Console().print(table)

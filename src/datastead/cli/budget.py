@@ -5,15 +5,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from datastead.ai import budget_store
 from datastead.ai.terms import parse_scope
 from datastead.cli.services import run_as_admin
+from datastead.cli.tables import SHORT_ID, moment, plain_table
 from datastead.context import Context
+from datastead.errors import InvalidPayload
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Limit what models may cost.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Limit what models may cost."
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -54,16 +57,25 @@ def list_budgets(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def remove(budget: Annotated[str, typer.Argument(help="The budget's id.")]) -> None:
+def remove(budget: Annotated[str, typer.Argument(help="The budget's id, or its beginning.")]) -> None:
     """Remove a budget; what was spent stays in the ledger."""
-    run_as_admin(lambda ctx: budget_store.delete_budget(ctx, budget))
-    print(f"The budget {budget} is removed.")
+
+    async def work(ctx: Context) -> str:
+        found = [each["id"] for each in await budget_store.list_budgets(ctx) if each["id"].startswith(budget)]
+        if len(found) != 1:
+            how_many = "No budget has" if not found else f"{len(found)} budgets have"
+            raise InvalidPayload(f"{how_many} an id like `{budget}`: see `datastead budget list`.")
+        await budget_store.delete_budget(ctx, found[0])
+        return str(found[0])
+
+    print(f"The budget {run_as_admin(work)} is removed.")
 
 
 def _print(budgets: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("id", "whom", "window", "limit", "spent", "left", "resets at", "kind"):
-        table.add_column(name, overflow="fold")
+    table = plain_table(
+        ("id", "whom", "limit", "spent", "left", "resets at", "kind"),
+        whole=("id", "whom", "resets at", "kind"),
+    )
     for budget in budgets:
         table.add_row(*(Text(cell) for cell in _cells(budget)))
     Console().print(table)
@@ -74,18 +86,19 @@ def _cells(budget: dict[str, Any]) -> tuple[str, ...]:
     each = "" if budget["scope"] == "all" else ":each"
     whom = f"{budget['scope']}:{which}" if which else f"{budget['scope']}{each}"
     units = [unit for unit in ("usd", "tokens", "requests") if budget[f"limit_{unit}"] is not None]
-    window = f"rolling {budget['window']}" if budget["rolling"] else budget["window"]
+    window = "in total" if budget["window"] == "total" else f"a {budget['window']}"
+    rolling = ", rolling" if budget["rolling"] else ""
     return (
-        budget["id"],
+        budget["id"][:SHORT_ID],
         f"{whom} ({budget['name']})" if budget["name"] else whom,
-        window,
-        _amounts({unit: budget[f"limit_{unit}"] for unit in units}),
-        _amounts({unit: (budget["spent"] or {}).get(unit) for unit in units}),
-        _amounts({unit: (budget["left"] or {}).get(unit) for unit in units}),
-        (budget["resets_at"] or "")[:16].replace("T", " "),
+        ", ".join(f"{budget[f'limit_{unit}']} {unit}" for unit in units) + f" {window}{rolling}",
+        _amounts(budget["spent"], units),
+        _amounts(budget["left"], units),
+        moment(budget["resets_at"]),
         "hard" if budget["hard"] else "warn",
     )
 
 
-def _amounts(found: dict[str, Any]) -> str:
-    return ", ".join("?" if value is None else f"{value} {unit}" for unit, value in found.items())
+def _amounts(found: dict[str, Any] | None, units: list[str]) -> str:
+    """In the units of the limit. Nothing where the budget is one for each of many: there is no one sum."""
+    return ", ".join(str(found[unit]) for unit in units) if found else ""

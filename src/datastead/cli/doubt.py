@@ -13,6 +13,7 @@ from datastead.ai import records
 from datastead.ai.prices import usd
 from datastead.ai.terms import whole
 from datastead.cli.services import run_as_admin
+from datastead.cli.tables import moment, plain_table
 from datastead.errors import InvalidPayload
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Settle calls that are in doubt.")
@@ -59,9 +60,9 @@ def _nano_usd(cost: str) -> int:
 
 
 def _table(calls: list[dict[str, Any]]) -> Table:
-    table = Table(*_COLUMNS, box=None, pad_edge=False, header_style="bold")
+    table = plain_table(_COLUMNS, whole=("id",))
     for call in calls:
         held = usd(call["held_nano_usd"])
-        shown = {**call, "created_at": call["created_at"][:19], "held": "?" if held is None else f"{held:f} USD"}
+        shown = {**call, "created_at": moment(call["created_at"]), "held": "?" if held is None else f"{held:f} USD"}
         table.add_row(*(Text(str(shown[name] or "")) for name in _COLUMNS))
     return table

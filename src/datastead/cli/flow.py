@@ -13,7 +13,12 @@ from datastead.extensions import TriggerRequest
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Apply flows, and look at their runs.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Apply flows, and look at their runs.",
+)
 
 Flow = Annotated[str | None, typer.Option(help="Of one flow, by its id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -42,6 +47,9 @@ def list_flows(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(found)
         return
+    if not found:
+        print("There is no flow. `datastead flow apply FILE` makes one.")
+        return
     columns = ("id", "name", "status", "trigger", "operations", "problem")
     _print_table(columns, [{**flow, "operations": ", ".join(flow["operations"])} for flow in found])
 
@@ -57,6 +65,8 @@ def runs(
     found = run_as_admin(lambda ctx: ctx.services.flows.runs(ctx, flow=flow, status=status, limit=limit))
     if as_json:
         _print_json(found)
+    elif not found:
+        print("No run fits that." if flow or status else "No flow has run yet.")
     else:
         _print_table(("id", "flow_name", "status", "trigger", "created_at", "finished_at", "error"), found)
 
@@ -118,10 +128,11 @@ def _print_json(value: Any) -> None:
 
 def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns)
+    from datastead.cli.tables import plain_table
+
+    table = plain_table(columns, whole=("id",))
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
     Console().print(table)

@@ -8,21 +8,23 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from datastead.auth import users
+from datastead.cli.tables import plain_table
 from datastead.data.engine import Database
 from datastead.data.migrations import migrate
 from datastead.settings import load_settings
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Add users, and give out tokens.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Add users, and give out tokens."
+)
 
 
 @app.command()
 def create(
-    email: str,
+    email: Annotated[str, typer.Argument(help="What they log in with.")],
     password: Annotated[str | None, typer.Option(help="Made up, and shown, when not given.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="With the right to do everything.")] = False,
     role: Annotated[str | None, typer.Option(help="The name or id of a role.")] = None,
@@ -45,9 +47,7 @@ def list_all(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON
     if as_json:
         print(json.dumps([asdict(user) for user in found], indent=2))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("email", "name", "role", "status", "token", "id"):
-        table.add_column(name, overflow="fold")
+    table = plain_table(("email", "name", "role", "status", "token", "id"), whole=("email", "status", "token"))
     for user in found:
         token = "yes" if user.has_token else ""
         table.add_row(user.email or "", user.name, user.role or "", user.status, token, user.id)
@@ -55,7 +55,7 @@ def list_all(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 
 
 @app.command()
-def token(email: str) -> None:
+def token(email: Annotated[str, typer.Argument(help="Whose token it is.")]) -> None:
     """Give a user a new static token, and print it; the one before is no longer valid."""
     print(asyncio.run(_with_database(lambda database: users.new_token(database, email))))
 
