@@ -113,6 +113,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         admin_password=PASSWORD,
         secret="s" * 40,
         extensions_path=str(tmp_path_factory.mktemp("extensions")),
+        storage_options={"local": {"root": str(tmp_path_factory.mktemp("uploads"))}},
         cors_enabled=True,
         cors_origin=["https://studio.example.com"],
     )

@@ -1,0 +1,141 @@
+"""Who may what at the routes of models, files, settings and users: one table, and no route that is not in it."""
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from .conftest import Answer, Server
+from .ledger_rows import a_call, write_calls
+
+ADMIN, USER, ANYBODY = "administrators", "those who are signed in", "anybody"
+"""Who may. A user here has a static token and no policy: what policies grant is told by the tests of permissions."""
+
+WHO_MAY: dict[tuple[str, str], str] = {
+    # Models are called, and one's own bill is read, by whoever is signed in.
+    ("POST", "/ai/generate"): USER,
+    ("POST", "/ai/v1/chat/completions"): USER,
+    ("POST", "/ai/v1/responses"): USER,
+    ("POST", "/ai/v1/embeddings"): USER,
+    ("GET", "/ai/v1/models"): USER,
+    ("GET", "/ai/v1/models/{model}"): USER,
+    ("GET", "/ai/models"): USER,
+    ("GET", "/ai/usage"): USER,
+    ("GET", "/ai/calls"): USER,
+    # What they may cost is said by administrators; so is what a call in doubt was; the call here is another's.
+    ("GET", "/ai/calls/{call}"): ADMIN,
+    ("POST", "/ai/calls/{call}/resolve"): ADMIN,
+    ("GET", "/ai/budgets"): ADMIN,
+    ("POST", "/ai/budgets"): ADMIN,
+    ("GET", "/ai/budgets/{budget}"): ADMIN,
+    ("PATCH", "/ai/budgets/{budget}"): ADMIN,
+    ("DELETE", "/ai/budgets/{budget}"): ADMIN,
+    ("GET", "/ai/prices"): ADMIN,
+    ("POST", "/ai/prices"): ADMIN,
+    # Without a policy nobody reads or writes a file.
+    ("GET", "/files"): ADMIN,
+    ("POST", "/files"): ADMIN,
+    ("PATCH", "/files"): ADMIN,
+    ("GET", "/files/{id}"): ADMIN,
+    ("PATCH", "/files/{id}"): ADMIN,
+    ("GET", "/assets/{id}"): ADMIN,
+    ("DELETE", "/files/{id}"): ADMIN,
+    ("DELETE", "/files"): ADMIN,
+    ("GET", "/folders"): ADMIN,
+    ("POST", "/folders"): ADMIN,
+    ("GET", "/folders/{id}"): ADMIN,
+    ("PATCH", "/folders/{id}"): ADMIN,
+    ("DELETE", "/folders/{id}"): ADMIN,
+    ("GET", "/settings"): ADMIN,
+    ("PATCH", "/settings"): ADMIN,
+    # One sees oneself; to change oneself takes access to the app, which is a policy's.
+    ("GET", "/users/me"): USER,
+    ("PATCH", "/users/me"): ADMIN,
+    ("GET", "/users"): ADMIN,
+    ("POST", "/users"): ADMIN,
+    ("PATCH", "/users"): ADMIN,
+    ("GET", "/users/{user}"): ADMIN,
+    ("PATCH", "/users/{user}"): ADMIN,
+    ("DELETE", "/users/{user}"): ADMIN,
+    ("DELETE", "/users"): ADMIN,
+    ("GET", "/roles"): ADMIN,
+    ("POST", "/roles"): ADMIN,
+    ("GET", "/roles/{role}"): ADMIN,
+    ("GET", "/server/info"): ANYBODY,
+    ("GET", "/server/health"): ANYBODY,
+    ("GET", "/server/ping"): ANYBODY,
+}
+GUARDED = ("ai", "assets", "files", "folders", "roles", "server", "settings", "users")
+"""The first parts of the paths that the table is about."""
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/ai/budgets"): {"scope": "purpose", "scope_id": "nothing", "limit": "5/day"},
+    ("PATCH", "/ai/budgets/{budget}"): {"hard": False},
+    ("POST", "/ai/calls/{call}/resolve"): {"paid": False},
+    ("POST", "/files"): {"type": "text/plain", "filename_download": "a.txt"},
+    ("PATCH", "/files"): {"keys": [], "data": {"title": "x"}},
+    ("PATCH", "/files/{id}"): {"title": "x"},
+    ("DELETE", "/files"): {"query": {"filter": {"id": {"_eq": NOBODY}}}},
+    ("POST", "/folders"): {"name": "x"},
+    ("PATCH", "/folders/{id}"): {"name": "y"},
+    ("PATCH", "/settings"): {"project_descriptor": "x"},
+    ("PATCH", "/users/me"): {"location": "x"},
+    ("PATCH", "/users/{user}"): {"location": "x"},
+    ("POST", "/roles"): {"name": "x"},
+}
+BOUNDARY = "x"
+FORM = (
+    f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\ntext\r\n--{BOUNDARY}--\r\n'
+).encode()
+
+
+@pytest.fixture
+def places(server: Server, database_url: str, tmp_path: Path) -> dict[str, str]:
+    """Something at each place of the paths, none of it the user's own."""
+    call = a_call(state="in_doubt", held_nano_usd=1)
+    write_calls(database_url, [call])
+    form = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    made = {
+        "budget": server.post("/ai/budgets", {"scope": "purpose", "scope_id": uuid4().hex, "limit": "5/day"}),
+        "user": server.post("/users", {"email": f"{uuid4().hex}@example.com"}),
+        "role": server.post("/roles", {"name": "x"}),
+        "file": server.send("POST", "/files", raw=FORM, headers=form),
+        "folder": server.post("/folders", {"name": "x"}),
+    }
+    assert {answer.status for answer in made.values()} == {200}
+    return {"call": call["id"], "model": "gpt-5", **{name: answer.data["id"] for name, answer in made.items()}}
+
+
+def ask(server: Server, route: tuple[str, str], places: dict[str, str]) -> Answer:
+    method, path = route
+    about = {**places, "id": places["folder" if path.startswith("/folders") else "file"]}
+    body = BODIES.get(route, {} if method in {"POST", "PATCH"} else None)
+    if route in {("DELETE", "/users"), ("PATCH", "/users")}:
+        body = [places["user"]] if method == "DELETE" else {"keys": [places["user"]], "data": {"location": "x"}}
+    return server.send(method, path.format(**about), body)
+
+
+def test_everybody_may_do_what_the_table_says_and_no_more(server: Server, places: dict[str, str]) -> None:
+    token = f"user-{uuid4()}"
+    assert server.post("/users", {"email": f"{uuid4().hex}@example.com", "token": token}).status == 200
+    user, wrong = server.acting_as(token), []
+    for route, who in WHO_MAY.items():  # those who may not ask first, so that all is still there
+        for asks, asking in ((ANYBODY, server.public), (USER, user), (ADMIN, server)):
+            answer = ask(asking, route, places)
+            may = who == ANYBODY or asks == ADMIN or (who == USER and asks == USER)
+            if may == (answer.status in {401, 403}) or answer.status >= 500:
+                wrong.append((*route, asks, answer.status, answer.body[:150]))
+    assert wrong == []
+
+
+def test_no_route_is_missing_from_the_table(server: Server) -> None:
+    described = server.get("/openapi.json").json["paths"]
+    routes = {
+        (method.upper(), path)
+        for path, methods in described.items()
+        for method in methods
+        if path.split("/")[1] in GUARDED and method != "parameters"
+    }
+    assert routes - set(WHO_MAY) == set()
