@@ -60,3 +60,25 @@ def test_the_lock_files_name_no_host_and_pin_every_package_by_hash() -> None:
         assert len(pins) > 40
         assert all(f"{pin} " in text for pin in pins)
         assert len(re.findall(r"^\S+==[^\n]*\\\n    --hash=sha256:", text, flags=re.MULTILINE)) == len(pins)
+
+
+def test_the_table_of_the_tree_has_each_module_and_each_room_of_the_package() -> None:
+    there = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in (ROOT / "src/datastead").iterdir()
+        if path.name not in {"__main__.py", "__pycache__", "py.typed"}
+    }
+    table = (ROOT / "docs/architecture.md").read_text()
+    assert set(re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)) == there
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    names = [path.name for path in (ROOT / "docs/decisions").glob("*.md")]
+    assert len({name[:4] for name in names}) == len(names)
+
+
+def test_the_overview_of_ai_leads_to_every_page_about_it() -> None:
+    others = {"ai", "architecture", "benchmarks", "data", "flows", "running", "access"}
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - others
+    overview = (ROOT / "docs/ai.md").read_text()
+    assert [page for page in sorted(pages) if f"]({page}.md" not in overview] == []
