@@ -46,6 +46,7 @@ def test_the_reference_describes_every_route_and_loads_nothing_from_elsewhere(se
         "/ai/v1/responses",
     ):
         assert path in described["paths"]
+    assert server.get("/server/specs/oas").json == described
     page = server.public.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "http" not in page.body.replace("http-equiv", "")

@@ -25,6 +25,11 @@ _QUERY = {
     "page": "Which page of `limit` items, from 1.",
     "search": "Text to look for in all text fields.",
     "meta": "`total_count`, `filter_count` or `*`.",
+    "alias": "Other names for fields, as an object.",
+    "deep": "What is asked of related items, as an object.",
+    "aggregate": "Sums: an object of functions and fields.",
+    "groupBy": "Fields by which the items are put together, by commas.",
+    "export": "`csv`, `json`, `xml` or `yaml`: the list as a file.",
 }
 
 
@@ -70,6 +75,7 @@ def install_reference(app: FastAPI) -> None:
         return HTMLResponse(page, headers={"content-security-policy": _POLICY})
 
     app.add_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_route("/server/specs/oas", openapi, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
 
 
