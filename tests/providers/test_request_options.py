@@ -66,6 +66,22 @@ def test_without_a_tier_none_is_named(definition):
     assert {"service_tier", "serviceTier"}.isdisjoint(sent(definition))
 
 
+@pytest.mark.parametrize("base_url", ["https://api.openai.com/v1", "https://eu.api.openai.com/v1"])
+@pytest.mark.parametrize("definition", [GPT, CHAT, OTHER])
+def test_openai_is_told_that_the_tier_is_the_standard_one_as_a_project_may_stand_at_a_dearer_one(definition, base_url):
+    def tier(**options: Any) -> Any:
+        return wire(definition, Call(definition.model, TURNS, **options), base_url=base_url).json["service_tier"]
+
+    assert tier() == "default"
+    assert tier(service_tier="flex") == "flex"
+    assert tier(provider_options={"service_tier": "auto"}) == "auto"
+
+
+@pytest.mark.parametrize("base_url", ["https://api.openai.com.example.net/v1", "https://example.net/api.openai.com/v1"])
+def test_others_are_told_no_tier_that_they_may_not_know(base_url):
+    assert "service_tier" not in wire(GPT, Call(GPT.model, TURNS), base_url=base_url).json
+
+
 @pytest.mark.parametrize("definition", [GPT, CHAT, OTHER])
 @pytest.mark.parametrize("parallel", [True, False])
 def test_openai_is_told_whether_to_call_tools_at_once(definition, parallel):

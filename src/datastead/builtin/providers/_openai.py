@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 Api = Literal["responses", "chat-completions"]
 _OPENAI_REASONING = re.compile(r"(^|/)(o\d|gpt-5)")
 
+_OPENAIS_OWN = re.compile(r"https://(\w+\.)?api\.openai\.com(/|:|$)")  # us. and eu. are OpenAI's, too
+
+STANDARD = {"service_tier": "default"}
+"""What a request leaves out, OpenAI takes from the project's settings, and a project can stand at `priority`: the bill
+would be above the hold.
+
+Source: OpenAI's API reference (`service_tier`) and its guide on priority processing, read in copies on 2026-11-26.
+"""
+
 
 class OpenAIWire(Provider):
     """Responses or Chat Completions, as the model's `api` says, else as the subclass does.
@@ -30,7 +39,10 @@ class OpenAIWire(Provider):
     is_openai = False
 
     def request(self, endpoint: Endpoint, model: "ModelDefinition", call: Call) -> WireRequest:
-        return _sent(endpoint, *self._path_and_body(model, call))
+        path, body = self._path_and_body(model, call)
+        if _OPENAIS_OWN.match(endpoint.base_url):
+            body = {**STANDARD, **body}
+        return _sent(endpoint, path, body)
 
     def response(self, body: Mapping[str, Any]) -> Iterator[StreamEvent]:
         if "output" in body:
