@@ -89,6 +89,7 @@ def test_openai_asks_by_responses():
         "text": {"format": {"type": "json_schema", "name": "answer", "schema": CLOSED, "strict": True}},
         "store": False,
         "stream": True,
+        "service_tier": "default",
     }
 
 
