@@ -77,8 +77,11 @@ def test_each_decision_has_a_number_of_its_own() -> None:
     assert len({name[:4] for name in names}) == len(names)
 
 
-def test_the_overview_of_ai_leads_to_every_page_about_it() -> None:
-    others = {"ai", "architecture", "benchmarks", "data", "flows", "running", "access"}
-    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - others
-    overview = (ROOT / "docs/ai.md").read_text()
-    assert [page for page in sorted(pages) if f"]({page}.md" not in overview] == []
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        seen.add(page)
+        links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", page.read_text())
+        ahead += [found for link in links if (found := (page.parent / link).resolve()) not in seen]
+    assert sorted(page.name for page in (ROOT / "docs").glob("*.md") if page not in seen) == []

@@ -285,3 +285,39 @@ async def test_a_bill_that_is_closed_does_not_change(any_house: House) -> None:
     late = Settlement(result.call, "settled", Usage(input=10**6), "provider", 10**12, 1)
     await Ledger(any_house.database, lambda: datetime.now(UTC)).settle(late)
     assert await any_house.row() == before
+
+
+WINDOWS = [("total", False)] + [
+    (window, rolling) for window in ("minute", "hour", "day", "week", "month") for rolling in (False, True)
+]
+
+
+@pytest.mark.parametrize("scope", ["all", "user", "role", "flow", "model", "provider", "purpose", "token"])
+async def test_each_scope_holds_in_each_window_and_is_whole_again_after_it(
+    sqlite_url: str, settings: Callable[..., Settings], simulator: Simulator, scope: str
+) -> None:
+    """A call may take 296 tokens and takes 160, of 400: the next does not fit until the window is over."""
+    now = [datetime(2026, 1, 1, 12, 30, 30, tzinfo=UTC)]
+    simulator.default({"usage": {"input": 60, "output": 100}})
+    services: Any = None
+    context = Context(services, Actor(user=USER, role=OTHER, token="t-1"), flow="f-1")
+    ids = {"user": USER, "role": OTHER, "flow": "f-1", "model": "gpt-4.1", "provider": "openai", "purpose": "p-1",
+           "token": "t-1"}  # fmt: skip
+    asked: dict[str, Any] = {"model": "gpt-4.1", "max_tokens": 100, "context": context, "purpose": "p-1"}
+    async with opened(sqlite_url, settings(), clock=lambda: now[0]) as house:
+        for window, rolling in WINDOWS:
+            given = {"window": window, "rolling": rolling, "limit_tokens": 400}
+            await house.budget(scope=scope, scope_id=ids.get(scope), **given)
+            await house.ai.generate("Hello", **asked)
+            with pytest.raises(AIError) as caught:
+                await house.ai.generate("Hello", **asked)
+            refused = caught.value
+            assert refused.code == ("RATE_LIMIT_EXCEEDED" if window == "minute" else "BUDGET_EXCEEDED")
+            assert (refused.details["scope"], refused.details["window"]) == (scope, window)
+            if window == "total":
+                assert refused.details["resets_at"] is None
+            else:
+                now[0] = datetime.fromisoformat(refused.details["resets_at"])
+                await house.ai.generate("Hello", **asked)
+            await house.database.write(lambda transaction: transaction.execute(sa.delete(system.budgets)))
+            now[0] += timedelta(days=100)

@@ -58,3 +58,32 @@ def test_a_file_that_is_not_there_is_no_mistake_of_the_servers(gateway: Gateway)
         "/ai/v1/chat/completions", {"model": "gpt-4.1", "messages": [{"role": "user", "content": parts}]}
     )
     assert (answer.status, answer.json["error"]["code"]) == (403, "permission_denied")
+
+
+def test_an_uploaded_image_is_analysed_by_a_flow_that_a_webhook_starts(
+    gateway: Gateway, simulator: Simulator, wire: str, image: str
+) -> None:
+    """The whole way of the AI guide's example over HTTP: upload, flow, webhook, answer, ledger."""
+    options = {
+        "provider": wire,
+        "model": WIRES[wire],
+        "prompt": "Describe this image in detail",
+        "attachments": [{"type": "file", "fileId": "{{$trigger.body.image}}"}],
+    }
+    flow = {
+        "name": f"describe with {wire}",
+        "trigger": "webhook",
+        "options": {"method": "POST", "return": "$last"},
+        "operations": [{"operation": "ai-analyze-image", "options": options}],
+    }
+    flow_id = gateway.post("/flows/apply", flow).data["id"]
+    simulator.script({"text": "A dot."})
+    # A webhook of nobody may not read the file, and one of the administrator's may.
+    assert "FORBIDDEN" in gateway.post(f"/flows/trigger/{flow_id}", {"image": image}, token=None).body
+    assert simulator.requests == []
+    answer = gateway.post(f"/flows/trigger/{flow_id}", {"image": image})
+    assert answer.status == 200, answer.body
+    assert (answer.json["content"], answer.json["provider"]) == ("A dot.", wire)
+    assert PIXEL in json.dumps(simulator.requests[-1]["json"])
+    row = gateway.row(answer.json["call"])
+    assert (row["state"], row["flow"], row["purpose"]) == ("settled", flow_id, "ai-analyze-image")
