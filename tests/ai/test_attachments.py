@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -310,3 +311,20 @@ async def test_a_model_that_calls_no_tools_is_not_called(settings: MakeSettings,
         with pytest.raises(UnsupportedCapability) as caught:
             await ai.generate("Hi", model="plain", tools=TOOLS)
     assert (caught.value.details["capability"], simulator.requests) == ("tools", [])
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_path_is_read_where_the_model_takes_files(
+    settings: MakeSettings, simulator: Simulator, tmp_path: Path, wire: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    local = [{"id": "local", "attachment": True, "cost": {"input": 1, "output": 2}}]
+    async with AI(settings(ai_openai_compatible_models=local), registry=REGISTRY) as ai:
+        await ai.generate("What?", provider=wire, model=WIRES[wire], attachments=[tmp_path / "a.png"])
+        assert PNG_TEXT in json.dumps(simulator.requests[-1]["json"])
+        for given in (tmp_path / "none.png", tmp_path):
+            with pytest.raises(InvalidRequest):
+                await ai.generate("What?", provider=wire, model=WIRES[wire], attachments=[given])
+        with pytest.raises(InvalidRequest):  # text is never a path: it may come from anywhere
+            await ai.generate("What?", provider=wire, model=WIRES[wire], attachments=[str(tmp_path / "a.png")])
+    assert len(simulator.requests) == 1

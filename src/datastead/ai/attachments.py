@@ -8,6 +8,7 @@ import binascii
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -32,7 +33,7 @@ MOST = 100
 FETCH_TIMEOUT_S = 30.0
 
 _FORMS = (
-    "an `Attachment`, `{type: 'file', fileId}`, `{type: 'url', url}`, `{type: 'data', data, mediaType}` or"
+    "a `Path`, an `Attachment`, `{type: 'file', fileId}`, `{type: 'url', url}`, `{type: 'data', data, mediaType}` or"
     " `{type: 'provider-file', id, mediaType}`"
 )
 
@@ -54,15 +55,22 @@ class PlatformFile(Attachment):
     """A file of the platform that is still to be read: `file_id` is its own, and no provider's."""
 
 
+@dataclass(frozen=True, slots=True)
+class LocalFile(Attachment):
+    """A file of this machine that is still to be read: `file_id` is its path. Only Python names one, by a `Path`."""
+
+
 def attachment_of(value: Any, where: str) -> Attachment:
     """An attachment as a caller writes it. Raises `InvalidRequest` that names the place.
 
     JSON: `{type: 'file', fileId}`, a file of the platform; `{type: 'url', url, mediaType?, filename?}`, fetched by us;
     `{type: 'data', data, mediaType?, filename?}`, base64 or a `data:` URL; `{type: 'provider-file', id, mediaType}`, a
-    file that the provider has. And the AI SDK's `{type: 'file', mediaType, url, filename}`.
+    file that the provider has. And the AI SDK's `{type: 'file', mediaType, url, filename}`. From Python: a `Path`, too.
     """
     if isinstance(value, Attachment):
         return value
+    if isinstance(value, Path):
+        return LocalFile("", file_id=str(value), filename=value.name)
     if not isinstance(value, Mapping):
         raise invalid(where, value, _FORMS)
     match value.get("type"):
@@ -125,6 +133,8 @@ class Reader:
     async def _read(self, part: Attachment) -> Attachment:
         if isinstance(part, PlatformFile):
             return await asyncio.to_thread(checked, await self._platform_file(part))
+        if isinstance(part, LocalFile):
+            return await asyncio.to_thread(_local_file, part)
         if part.url is not None:
             return await asyncio.to_thread(checked, await self._fetched(part))
         if part.file_id is not None:
@@ -159,6 +169,16 @@ class Reader:
     def _refuse_in_transaction(self) -> None:
         if self._ctx is not None and self._ctx.connection is not None:
             raise InvalidRequest("No attachment is read inside a transaction: call the model before or after it.")
+
+
+def _local_file(part: LocalFile) -> Attachment:
+    path = Path(part.file_id or "")
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise _too_large(f"`{path.name}`", size, MAX_BYTES)
+        return checked(Attachment("", data=path.read_bytes(), filename=path.name))
+    except OSError as error:
+        raise InvalidRequest(f"`{path}` cannot be read: {error.strerror}.", attachment=path.name) from error
 
 
 def checked(part: Attachment) -> Attachment:

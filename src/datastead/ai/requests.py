@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required, TypedDict, get_args
 
 from datastead.ai.attachments import attachment_of
@@ -33,14 +34,14 @@ Overflow = Literal["refuse", "truncate"]
 class CallOptions(TypedDict, total=False):
     """What `generate` and its three twins take beside the prompt.
 
-    model: an id, `provider:model` or `provider/model`. provider: where it is, if the id alone does not say.
-    messages: earlier turns, `Message` or JSON (see `conversation`); the prompt comes after them. attachments: go with
-    the prompt, `Attachment` or JSON (see `attachments`). max_tokens: output cap, tokens. tools: `ToolDefinition` or
-    `{name, description, inputSchema}`. tool_choice: `auto`, `none`, `required` or a tool's name. schema: JSON schema
-    of the answer, or a pydantic model. overflow: what to do where the prompt may not fit, `refuse` or `truncate`; None
-    = refuse what certainly does not. enable_reasoning, effort, budget_tokens: how much to reason. parallel_tools:
-    whether several tools may be called at once. service_tier, prompt_cache: see `Call`. provider_options: into the
-    request's JSON, as they are. timeout_s: for all attempts together.
+    model: an id, `provider:model` or `provider/model`. provider: where it is, if the id alone does not say. messages:
+    earlier turns, `Message` or JSON (see `conversation`); the prompt comes after them. attachments: go with the
+    prompt, `Attachment`, `Path` or JSON (see `attachments`). max_tokens: output cap, tokens. tools: `ToolDefinition`
+    or `{name, description, inputSchema}`. tool_choice: `auto`, `none`, `required` or a tool's name. schema: JSON
+    schema of the answer, or a pydantic model. overflow: what to do where the prompt may not fit, `refuse` or
+    `truncate`; None = refuse what certainly does not. enable_reasoning, effort, budget_tokens: how much to reason.
+    parallel_tools: whether several tools may be called at once. service_tier, prompt_cache: see `Call`.
+    provider_options: into the request's JSON, as they are. timeout_s: for all attempts together.
     fallbacks: what to call in turn where the model cannot be reached: ids, or `{model, provider}`. cache: True, seconds
     or `{ttl}`: the same call within that time is answered without asking the provider.
     key: names the call: the same key again gives the same answer, without paying for it. purpose: for the ledger.
@@ -51,7 +52,7 @@ class CallOptions(TypedDict, total=False):
     provider: str | None
     messages: "Sequence[Message | Mapping[str, Any]] | None"
     system: str | None
-    attachments: Sequence[Attachment | Mapping[str, Any]] | None
+    attachments: Sequence[Attachment | Path | Mapping[str, Any]] | None
     max_tokens: int | None
     temperature: float | None
     top_p: float | None
