@@ -174,3 +174,10 @@ def test_a_kept_answer_costs_nothing_and_says_so(gateway: Gateway, simulator: Si
     assert (first["cached"], second["cached"], second["cost"]) == (False, True, 0)
     assert second["content"] == first["content"]
     assert len(simulator.requests) == 1
+
+
+def test_a_slip_of_the_pen_is_named_before_what_is_missing(gateway: Gateway) -> None:
+    answer = gateway.post("/ai/generate", {"modle": "gpt-4.1", "prompt": "Hi"})
+    assert answer.code == "INVALID_REQUEST"
+    assert "Did you mean `model`?" in answer.body
+    assert "`model` is missing" in gateway.post("/ai/generate", {"prompt": "Hi"}).body

@@ -38,21 +38,15 @@ class Chat:
         known = {
             "system": system,
             "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens"),
-            "temperature": body.get("temperature"),
-            "top_p": body.get("top_p"),
             "stop": body.get("stop"),
             "tools": _tools(body.get("tools")),
             "tool_choice": _tool_choice(body.get("tool_choice")),
-            "parallel_tools": body.get("parallel_tool_calls"),
-            "service_tier": reading.tier_of(body.get("service_tier")),
-            "purpose": reading.purpose_of(body),
+            **reading.common_of(body),
             **reading.reasoning_of(body.get("reasoning_effort"), body.get("reasoning"), body.get("thinking")),
         }
         ask = Ask(None, options.merged(made, known), stream=body.get("stream") is True, body=body)
         _format(ask, body.get("response_format"), ctx)
-        options.pass_on(ask, reading.passed_on(body, _READ), ctx)
-        options.add_own(ask, body.get("datastead"), ctx)
-        return ask
+        return options.completed(ask, _READ, ctx)
 
     def whole(self, ask: Ask, result: GenerationResult) -> Any:  # noqa: ARG002  other dialects repeat what was asked
         content = content_of(result)

@@ -36,8 +36,8 @@ class Native:
         if stream is not None and not isinstance(stream, bool):
             raise wrong("stream", stream, "`true` or `false`")
         prompt = _with_data(body.pop("prompt", None), body.pop("data", None))
-        model_of(body)
         options = own_options(body, ctx)
+        model_of(body)
         return Ask(prompt, cast("CallOptions", options), stream=bool(stream))  # each value is checked by the call path
 
     def whole(self, ask: Ask, result: GenerationResult) -> Any:  # noqa: ARG002  other dialects repeat what was asked

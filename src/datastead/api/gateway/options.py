@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from datastead.ai.requests import HTTP_KEY, LONGEST_KEY, CallOptions
 from datastead.api.gateway.endpoint import Ask
-from datastead.api.gateway.reading import text, wrong
+from datastead.api.gateway.reading import passed_on, text, wrong
 from datastead.context import Context
 from datastead.errors import InvalidRequest
 
@@ -54,6 +54,13 @@ def own_key(key: Any, ctx: Context) -> str:
     if not isinstance(key, str) or not 0 < len(key) <= longest:
         raise wrong("key", key, f"text of 1 to {longest} characters")
     return prefix + key
+
+
+def completed(ask: Ask, known: frozenset[str], ctx: Context) -> Ask:
+    """The request with what is neither known here nor refused, and with our own options."""
+    pass_on(ask, passed_on(ask.body, known), ctx)
+    add_own(ask, ask.body.get("datastead"), ctx)
+    return ask
 
 
 def add_own(ask: Ask, given: Any, ctx: Context) -> None:

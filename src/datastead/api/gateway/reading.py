@@ -50,9 +50,22 @@ def objects(value: Any, parameter: str) -> Sequence[Mapping[str, Any]]:
 
 def model_of(body: Mapping[str, Any]) -> str:
     model = body.get("model")
+    if model is None:
+        raise InvalidRequest("`model` is missing: `GET /ai/v1/models` lists the ids.", parameter="model")
     if not isinstance(model, str) or not model:
         raise wrong("model", model, "a model's id; `GET /ai/v1/models` lists them")
     return model
+
+
+def common_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Our options out of what both of OpenAI's request formats say in the same words."""
+    return {
+        "temperature": body.get("temperature"),
+        "top_p": body.get("top_p"),
+        "parallel_tools": body.get("parallel_tool_calls"),
+        "service_tier": tier_of(body.get("service_tier")),
+        "purpose": purpose_of(body),
+    }
 
 
 def purpose_of(body: Mapping[str, Any]) -> str | None:

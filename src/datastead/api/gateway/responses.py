@@ -39,20 +39,14 @@ class Responses:
         known = {
             "system": system,
             "max_tokens": body.get("max_output_tokens"),
-            "temperature": body.get("temperature"),
-            "top_p": body.get("top_p"),
             "tools": _tools(body.get("tools")),
             "tool_choice": _tool_choice(body.get("tool_choice")),
-            "parallel_tools": body.get("parallel_tool_calls"),
-            "service_tier": reading.tier_of(body.get("service_tier")),
-            "purpose": reading.purpose_of(body),
+            **reading.common_of(body),
             **reading.reasoning_of(None, body.get("reasoning")),
         }
         ask = Ask(None, options.merged(made, known), stream=body.get("stream") is True, body=body)
         _format(ask, body.get("text"), ctx)
-        options.pass_on(ask, reading.passed_on(body, _READ), ctx)
-        options.add_own(ask, body.get("datastead"), ctx)
-        return ask
+        return options.completed(ask, _READ, ctx)
 
     def whole(self, ask: Ask, result: GenerationResult) -> Any:
         return response(ask, result, items_of(result))
