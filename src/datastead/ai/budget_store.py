@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from datastead.ai.people import NAMED, names_of, resolve
 from datastead.ai.prices import usd
 from datastead.ai.sums import Amounts, Key, Sums
-from datastead.ai.terms import ALL, check_scope, parse_terms, whole, window_of
+from datastead.ai.terms import ALL, check_scope, number_of, parse_terms, whole, window_of
 from datastead.ai.windows import window_end, window_start
 from datastead.data import system
 from datastead.errors import Forbidden, InvalidPayload
@@ -161,20 +160,8 @@ def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
     for unit, column in _LIMITS.items():
         name = f"limit_{unit}"
         if name in given:
-            found[column] = None if given[name] is None else whole(unit, _number(name, given[name]), given[name])
+            found[column] = None if given[name] is None else whole(unit, number_of(name, given[name]), given[name])
     return found
-
-
-def _number(name: str, value: Any) -> Decimal:
-    """USD may be text, so that they are exact."""
-    is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
-    try:
-        number = Decimal(str(value)) if is_number else Decimal("NaN")
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite():
-        raise InvalidPayload(f"`{name}` is `{str(value)[:40]}`: use a number, 0 or more.", field=name)
-    return number
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Budgets as people write them: `role:marketing 50/month`, `200k tokens/day`, `60 requests/minute`."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from datastead.ai.sums import SCOPES
@@ -61,6 +61,18 @@ def whole(unit: str, number: Decimal, shown: object) -> int:
             f"The limit is `{str(shown)[:80]}`: it has to be from 0 to {LARGEST} units.", field="limit"
         )
     return int(limit)
+
+
+def number_of(name: str, value: object) -> Decimal:
+    """A number out of JSON or a command; USD may be text, so that they are exact. Raises `InvalidPayload`."""
+    is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
+    try:
+        number = Decimal(str(value)) if is_number else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise InvalidPayload(f"`{name}` is `{str(value)[:40]}`: use a number, such as `0.0123`.", field=name)
+    return number
 
 
 def parse_scope(text: str) -> tuple[str, str | None]:

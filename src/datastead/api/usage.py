@@ -1,14 +1,13 @@
 """`/ai/usage` and `/ai/calls`: the ledger over HTTP. Administrators see all of it, others their own calls."""
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from datastead.ai import records
-from datastead.ai.terms import whole
+from datastead.ai.terms import number_of, whole
 from datastead.ai.usage import UsageQuery, as_csv, parse_groups, parse_moment, usage
 from datastead.api.answers import POWERED_BY, data
 from datastead.api.openapi import body_of
@@ -81,19 +80,8 @@ async def resolve(ctx: Context, call: str, given: Mapping[str, Any]) -> None:
             'Say what the call was: `{"paid": true}`, `{"paid": false}`, or `{"cost_usd": "0.0123"}`.',
             field=unknown[0][:40] if unknown else "paid",
         )
-    nano_usd = None if cost is None or paid is False else _nano_usd(cost)
+    nano_usd = None if cost is None or paid is False else whole("usd", number_of("cost_usd", cost), cost)
     await records.resolve_call(ctx, call, records.Resolution("not_paid" if paid is False else "paid", nano_usd))
-
-
-def _nano_usd(cost: Any) -> int:
-    is_number = isinstance(cost, int | float | str) and not isinstance(cost, bool)
-    try:
-        amount = Decimal(str(cost)) if is_number else Decimal("NaN")
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite():
-        raise InvalidPayload(f"`cost_usd` is `{str(cost)[:40]}`: use USD, as `0.0123`.", field="cost_usd")
-    return whole("usd", amount, cost)
 
 
 def _filters(given: Mapping[str, str]) -> dict[str, str | None]:

@@ -1,7 +1,6 @@
 """`datastead ai doubt`: calls that may have been paid, as their process died or nobody answered in time."""
 
 import json
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from datastead.ai import records
 from datastead.ai.prices import usd
-from datastead.ai.terms import whole
+from datastead.ai.terms import number_of, whole
 from datastead.cli.services import run_as_admin
 from datastead.cli.tables import moment, plain_table
 from datastead.errors import InvalidPayload
@@ -44,19 +43,10 @@ def resolve(
     """Say whether a call was paid: its hold is spent, or free again."""
     if (paid is None) == (cost is None):
         raise InvalidPayload("Say what the call was: `--paid`, `--not-paid`, or `--cost 0.0123`.")
-    resolution = records.Resolution("not_paid" if paid is False else "paid", None if cost is None else _nano_usd(cost))
+    nano_usd = None if cost is None else whole("usd", number_of("--cost", cost), cost)
+    resolution = records.Resolution("not_paid" if paid is False else "paid", nano_usd)
     run_as_admin(lambda ctx: records.resolve_call(ctx, call, resolution))
     print(f"The call {call} is settled.")
-
-
-def _nano_usd(cost: str) -> int:
-    try:
-        amount = Decimal(cost)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite():
-        raise InvalidPayload(f"The cost is `{cost[:40]}`: use USD, as `0.0123`.")
-    return whole("usd", amount, cost)
 
 
 def _table(calls: list[dict[str, Any]]) -> Table:
