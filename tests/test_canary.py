@@ -154,6 +154,7 @@ class House:
             "ADMIN_PASSWORD": new("ADMIN_PASSWORD"),
             "AI_RECORD_IO": "true",
             "METRICS_ENABLED": "true",
+            "STORAGE_LOCAL_ROOT": str(self.folder / "uploads"),
             "METRICS_TOKENS": new("METRICS_TOKENS"),
             "AI_OPENAI_ENABLED": "true",
             "AI_OPENAI_API_KEY": new("AI_OPENAI_API_KEY"),
@@ -349,6 +350,18 @@ def post(house: House, server: Server, route: str, body: dict[str, Any]) -> None
     house.noted.note(f"POST {route} {body['model']}", f"{answer.status} {answer.headers} {answer.body}")
 
 
+def upload(house: House, server: Server) -> None:
+    """A file goes in and comes out, and one that is refused does not."""
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    part = '--x\r\nContent-Disposition: form-data; name="file"; filename="{}"\r\n\r\ntext\r\n--x--\r\n'
+    stored = server.send("POST", "/files", raw=part.format("a.txt").encode(), headers=form)
+    refused = server.send("POST", "/files", raw=part.format("a.txt").encode()[:-9], headers=form)
+    asset = server.get(f"/assets/{stored.data['id']}")
+    assert (stored.status, refused.status, asset.body) == (200, 400, "text")
+    for answer in (stored, refused, asset, server.get("/assets/nothing")):
+        house.noted.note("files and assets", f"{answer.headers} {answer.body}")
+
+
 def knock(house: House, settings: Settings) -> None:
     """What routes, commands and the database's files show."""
     with serving(settings) as port:
@@ -360,6 +373,7 @@ def knock(house: House, settings: Settings) -> None:
             assert answer.status in {200, 404}, (route, answer.body)
             assert answer.status == 200 or route in NOT_YET, route
             house.noted.note(f"GET {route}", f"{answer.headers} {answer.body}")
+        upload(house, server)
     for command in COMMANDS:
         done = subprocess.run(
             [sys.executable, "-m", "datastead", *command], cwd=house.folder, capture_output=True, text=True, check=False,
