@@ -14,6 +14,7 @@ from datastead.ai.alarms import announce
 from datastead.ai.configuration import Configuration
 from datastead.ai.engine import AI
 from datastead.api.routes import install_routes
+from datastead.auth import rules
 from datastead.auth.passwords import hash_password
 from datastead.auth.tokens import Authenticator
 from datastead.auth.users import NewUser, ensure_admin
@@ -106,6 +107,7 @@ async def open_services(
         configuration = Configuration(settings, database, ai)
         files = FileStore(settings, registry, database, clock)
         bus.on_guard(FILES, guard)
+        rules.install(bus)
         services = Services(
             settings,
             registry,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class Actor:
     policies: the ids of those that apply to the user, beside those of the public.
 
     token: a fingerprint of the static token that was shown, never the token; None for any other way to sign in.
+
+    facts: what permissions have asked of the actor so far, such as `$CURRENT_USER.title`; all who act by one identity
+    share it.
     """
 
     user: str | None = None
@@ -45,6 +48,7 @@ class Actor:
     user_agent: str | None = None
     token: str | None = None
     policies: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,6 @@
 """Events: what happened, and who wants to know. `data` emits; `flows` subscribes.
 
-A guard is a collection's own rule: nothing is written past it.
+A guard is a collection's own rule: nothing is written past it. Another looks at the outcome, after the write.
 A filter runs inside the change's transaction, before the write; it may replace the payload, or stop the change.
 An action subscriber runs inside the same transaction after the write, so that what it writes (a run of a flow) commits
 with the change, or not at all.
@@ -46,6 +46,7 @@ class Bus:
     """Carries events from those who cause them to those who subscribe."""
 
     _guards: dict[str, Guard] = field(default_factory=dict)
+    _outcomes: dict[str, Guard] = field(default_factory=dict)
     _filters: list[Filter] = field(default_factory=list)
     _actions: list[Action] = field(default_factory=list)
 
@@ -55,6 +56,13 @@ class Bus:
         It sees what will be written, in the transaction, and may raise to stop it, or do what belongs to it.
         """
         self._guards[collection] = guard
+
+    def on_outcome(self, collection: str, guard: Guard) -> None:
+        """`guard(ctx, event)` runs after every write in a collection of the platform's own, and may raise to undo it.
+
+        The event has the keys that were written, and no payload.
+        """
+        self._outcomes[collection] = guard
 
     def on_filter(self, subscriber: Filter) -> None:
         """`subscriber(ctx, event)` returns the payload to go on with, and may raise to stop the change."""
@@ -67,6 +75,10 @@ class Bus:
     def guard_of(self, collection: str) -> Guard | None:
         """Whoever looks after the collection."""
         return self._guards.get(collection)
+
+    def outcome_of(self, collection: str) -> Guard | None:
+        """Whoever looks at what writes in the collection have led to."""
+        return self._outcomes.get(collection)
 
     async def filter(self, ctx: Context, event: Event) -> Any:
         """The payload, after every filter has seen it."""

@@ -59,14 +59,32 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("PATCH", "/users/{user}"): ADMIN,
     ("DELETE", "/users/{user}"): ADMIN,
     ("DELETE", "/users"): ADMIN,
-    ("GET", "/roles"): ADMIN,
-    ("POST", "/roles"): ADMIN,
-    ("GET", "/roles/{role}"): ADMIN,
+    # Without a policy one sees one's own roles, and what one may do, which is nothing.
+    **{
+        (method, f"/{name}{part}"): ADMIN
+        for name in ("permissions", "access", "policies", "roles")
+        for method, part in (
+            ("GET", ""),
+            ("POST", ""),
+            ("PATCH", ""),
+            ("GET", "/{id}"),
+            ("PATCH", "/{id}"),
+            ("DELETE", "/{id}"),
+            ("DELETE", ""),
+        )
+    },
+    ("GET", "/roles/me"): USER,
+    ("GET", "/policies/me/globals"): ANYBODY,
+    ("GET", "/permissions/me"): ANYBODY,
+    ("GET", "/permissions/me/{collection}"): ANYBODY,
+    ("GET", "/permissions/me/{collection}/{id}"): ANYBODY,
     ("GET", "/server/info"): ANYBODY,
     ("GET", "/server/health"): ANYBODY,
     ("GET", "/server/ping"): ANYBODY,
 }
-GUARDED = ("ai", "assets", "files", "folders", "roles", "server", "settings", "users")
+GUARDED = (
+    "access", "ai", "assets", "files", "folders", "permissions", "policies", "roles", "server", "settings", "users",
+)  # fmt: skip
 """The first parts of the paths that the table is about."""
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -83,8 +101,24 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/settings"): {"project_descriptor": "x"},
     ("PATCH", "/users/me"): {"location": "x"},
     ("PATCH", "/users/{user}"): {"location": "x"},
-    ("POST", "/roles"): {"name": "x"},
+    **{
+        (method, f"/{name}{part}"): body
+        for name, body in {"roles": {"name": "x"}, "policies": {"name": "x"}}.items()
+        for method, part in (("POST", ""), ("PATCH", "/{id}"))
+    },
+    ("PATCH", "/permissions/{id}"): {"fields": ["id"]},
+    ("PATCH", "/access/{id}"): {"sort": 5},
+    **{
+        route: body
+        for name in ("permissions", "access", "policies", "roles")
+        for route, body in {
+            ("PATCH", f"/{name}"): {"keys": [], "data": {"id": None}},
+            ("DELETE", f"/{name}"): {"query": {"filter": {"id": {"_null": True}}}},
+        }.items()
+    },
 }
+WORDS = {"folders": "folder", "roles": "role", "policies": "policy", "permissions": "permission", "access": "access"}
+PERMISSION = {"collection": "directus_folders", "action": "read"}
 BOUNDARY = "x"
 FORM = (
     f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\ntext\r\n--{BOUNDARY}--\r\n'
@@ -101,19 +135,26 @@ def places(server: Server, database_url: str, tmp_path: Path) -> dict[str, str]:
         "budget": server.post("/ai/budgets", {"scope": "purpose", "scope_id": uuid4().hex, "limit": "5/day"}),
         "user": server.post("/users", {"email": f"{uuid4().hex}@example.com"}),
         "role": server.post("/roles", {"name": "x"}),
+        "policy": server.post("/policies", {"name": "x"}),
         "file": server.send("POST", "/files", raw=FORM, headers=form),
         "folder": server.post("/folders", {"name": "x"}),
     }
+    policy = made["policy"].data["id"]
+    made["permission"] = server.post("/permissions", PERMISSION | {"policy": policy})
+    made["access"] = server.post("/access", {"policy": policy, "role": made["role"].data["id"]})
     assert {answer.status for answer in made.values()} == {200}
-    return {"call": call["id"], "model": "gpt-5", **{name: answer.data["id"] for name, answer in made.items()}}
+    named = {"call": call["id"], "model": "gpt-5", "collection": "directus_files"}
+    return {**named, **{name: answer.data["id"] for name, answer in made.items()}}
 
 
 def ask(server: Server, route: tuple[str, str], places: dict[str, str]) -> Answer:
     method, path = route
-    about = {**places, "id": places["folder" if path.startswith("/folders") else "file"]}
+    about = {**places, "id": places[WORDS.get(path.split("/")[1], "file")]}
     body = BODIES.get(route, {} if method in {"POST", "PATCH"} else None)
     if route in {("DELETE", "/users"), ("PATCH", "/users")}:
         body = [places["user"]] if method == "DELETE" else {"keys": [places["user"]], "data": {"location": "x"}}
+    elif method == "POST" and path in {"/permissions", "/access"}:
+        body = {"policy": places["policy"]} | (PERMISSION if path == "/permissions" else {"role": places["role"]})
     return server.send(method, path.format(**about), body)
 
 

@@ -1,19 +1,19 @@
 """`/files`: uploads, and what is said of files; `/folders`, which are items like others."""
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from datastead.api.body import invalid
 from datastead.api.items import (
     Call,
     Endpoint,
-    create_items,
     delete_item,
     delete_items,
     read_back,
     read_item,
     read_items,
+    routes_of,
     search_items,
+    system_routes,
     update_item,
     update_items,
 )
@@ -59,26 +59,13 @@ async def delete_file(call: Call) -> Response:
     return answer
 
 
-def _routes(path: str, many: Endpoint, one: Endpoint) -> list[Route]:
-    return [
-        Route(path, many, methods=list(many.methods)),
-        Route(f"{path}/{{key}}", one, methods=list(one.methods)),
-    ]
-
-
 routes = [
-    *_routes(
+    *routes_of(
         "/files",
         Endpoint(
             FILES, GET=read_items, SEARCH=search_items, POST=create_files, PATCH=update_items, DELETE=delete_files
         ),
         Endpoint(FILES, GET=read_item, PATCH=update_file, DELETE=delete_file),
     ),
-    *_routes(
-        "/folders",
-        Endpoint(
-            FOLDERS, GET=read_items, SEARCH=search_items, POST=create_items, PATCH=update_items, DELETE=delete_items
-        ),
-        Endpoint(FOLDERS, GET=read_item, PATCH=update_item, DELETE=delete_item),
-    ),
+    *system_routes("/folders", FOLDERS),
 ]

@@ -149,18 +149,23 @@ async def delete_item(call: Call) -> Response:
     return NoContent()
 
 
-routes = [
-    Route(
-        "/items/{collection}",
-        Endpoint(GET=read_items, SEARCH=search_items, POST=create_items, PATCH=update_items, DELETE=delete_items),
-        methods=["GET", "SEARCH", "POST", "PATCH", "DELETE"],
-    ),
-    Route(
-        "/items/{collection}/{key}",
-        Endpoint(GET=read_item, PATCH=update_item, DELETE=delete_item),
-        methods=["GET", "PATCH", "DELETE"],
-    ),
-]
+def routes_of(path: str, many: Endpoint, one: Endpoint) -> list[Route]:
+    """The routes of a collection and of its items."""
+    return [
+        Route(path, many, methods=list(many.methods)),
+        Route(f"{path}/{{key}}", one, methods=list(one.methods)),
+    ]
+
+
+def system_routes(path: str, collection: str | None = None) -> list[Route]:
+    """All that can be done to items, for a collection of the platform's own."""
+    many = Endpoint(
+        collection, GET=read_items, SEARCH=search_items, POST=create_items, PATCH=update_items, DELETE=delete_items
+    )
+    return routes_of(path, many, Endpoint(collection, GET=read_item, PATCH=update_item, DELETE=delete_item))
+
+
+routes = system_routes("/items/{collection}")
 
 
 async def _list(call: Call, query: Query) -> Response:

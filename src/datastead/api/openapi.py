@@ -91,7 +91,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             description=(datastead.__doc__ or "").partition("\n")[0],
             routes=app.routes,
         )
-        found["paths"] = {**_items_paths(), **_files_paths(), **model_paths(), **found["paths"]}
+        found["paths"] = {**_items_paths(), **_access_paths(), **_files_paths(), **model_paths(), **found["paths"]}
         found.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}, {}]
         app.openapi_schema = found
@@ -143,6 +143,36 @@ def _files_paths() -> dict[str, Any]:
                 "The bytes of a file", parameters=[_in_query("download", "Saved, not shown.")], tag="Assets"
             )
             | _ASSET_ANSWERS,
+        },
+    }
+
+
+def _access_paths() -> dict[str, Any]:
+    queries = [_in_query(name, text) for name, text in _QUERY.items()]
+    found: dict[str, Any] = {}
+    for path, tag, word in (
+        ("/roles", "Roles", "role"), ("/policies", "Policies", "policy"), ("/permissions", "Permissions", "permission"),
+        ("/access", "Access", "assignment of a policy"),
+    ):  # fmt: skip
+        found[path] = {
+            "get": _operation(f"List {tag.lower()}", parameters=queries, tag=tag),
+            "post": _operation(f"Create one {word} or many", body=OBJECT, tag=tag),
+            "patch": _operation(f"Update many: {tag.lower()}", body=_object("data", "keys", "query"), tag=tag),
+            "delete": _operation(f"Delete many: {tag.lower()}", tag=tag),
+        }
+        found[f"{path}/{{id}}"] = _of_one(tag, word)
+    collection = _in_path("collection")
+    return found | {
+        "/roles/me": {"get": _operation("The caller's role and its ancestors", parameters=queries[:1], tag="Roles")},
+        "/policies/me/globals": {"get": _operation("What the caller's policies say together", tag="Policies")},
+        "/permissions/me": {"get": _operation("What the caller may do, by collection", tag="Permissions")},
+        "/permissions/me/{collection}": {
+            "parameters": [collection],
+            "get": _operation("What the caller may do in a collection", tag="Permissions"),
+        },
+        "/permissions/me/{collection}/{id}": {
+            "parameters": [collection, _in_path("id")],
+            "get": _operation("What the caller may do to an item", tag="Permissions"),
         },
     }
 

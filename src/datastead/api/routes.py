@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from datastead.api import (
+    access,
     ai_models,
     assets,
     auth,
@@ -16,7 +17,6 @@ from datastead.api import (
     metrics,
     operations,
     relations,
-    roles,
     schema,
     server,
     settings,
@@ -31,7 +31,6 @@ TYPED = (
     server,
     auth,
     users,
-    roles,
     settings,
     collections,
     fields,
@@ -48,7 +47,9 @@ TYPED = (
 
 def install_routes(app: FastAPI) -> None:
     """Everything that is served over HTTP."""
-    app.router.routes.extend([*items.routes, *files.routes, *assets.routes, *gateway.routes, *metrics.routes])
+    app.router.routes.extend(
+        [*items.routes, *access.routes, *files.routes, *assets.routes, *gateway.routes, *metrics.routes]
+    )
     for resource in TYPED:
         app.include_router(resource.router)
     install_reference(app)

@@ -8,10 +8,12 @@ from starlette.responses import Response
 
 from datastead.api.answers import NoContent, data
 from datastead.api.body import invalid, keys_of, objects_of, read_json
+from datastead.api.items import read_back
 from datastead.api.openapi import OBJECT, json_body
 from datastead.api.request import Body, RequestContext, RequestQuery
 from datastead.auth.accounts import COLLECTION, Accounts
-from datastead.context import SYSTEM, Context
+from datastead.auth.own import own_items
+from datastead.context import Context
 from datastead.data.items import Items
 from datastead.data.query import Query
 from datastead.errors import InvalidCredentials
@@ -28,19 +30,26 @@ async def read_users(ctx: RequestContext, query: RequestQuery) -> Response:
     return data(await items.read(query), await items.meta(query) if query.meta else None)
 
 
+@router.api_route("", methods=["SEARCH"], include_in_schema=False)
+async def search_users(ctx: RequestContext, body: Body) -> Response:
+    """The users of a query that is in the body."""
+    given = body.get("query", {})
+    if not isinstance(given, dict):
+        raise invalid("`query` has to be an object.")
+    return await read_users(ctx, Query.parse(given, ctx.services.settings))
+
+
 @router.get("/me")
 async def read_me(ctx: RequestContext, query: RequestQuery) -> Response:
-    """The signed-in user; of those who may read no users, the id alone."""
+    """The signed-in user, as far as the policies let the user see it; the id always."""
     if ctx.actor.user is None:
         raise InvalidCredentials
-    if not ctx.actor.is_admin:
-        return data({"id": ctx.actor.user})
-    return data(await Items(ctx.acting_as(SYSTEM), COLLECTION).read_one(ctx.actor.user, query))
+    return data((await own_items(ctx, COLLECTION, [ctx.actor.user], query))[0])
 
 
 @router.patch("/me", openapi_extra=json_body(OBJECT))
 async def update_me(ctx: RequestContext, body: Body, query: RequestQuery) -> Response:
-    """Changes the signed-in user: all of it for an administrator, else name, language, look and password."""
+    """Changes the signed-in user: name, language, look and password, and what the policies permit."""
     if ctx.actor.user is None:
         raise InvalidCredentials
     await Accounts(ctx).update_self(body)
@@ -59,11 +68,11 @@ async def create_users(ctx: RequestContext, request: Request, query: RequestQuer
     body = await _body(ctx, request)
     if isinstance(body, list):
         keys = await Accounts(ctx).create(objects_of(body))
-        return data(await Items(ctx, COLLECTION).read_many(keys, query))
+        return await read_back(Items(ctx, COLLECTION).read_many(keys, query))
     if not isinstance(body, dict):
         raise invalid("The body has to be an object, or a list of objects.")
     (key,) = await Accounts(ctx).create([body])
-    return data(await Items(ctx, COLLECTION).read_one(key, query))
+    return await read_back(Items(ctx, COLLECTION).read_one(key, query))
 
 
 @router.patch("", openapi_extra=json_body(_SEVERAL))
@@ -77,14 +86,14 @@ async def update_users(ctx: RequestContext, request: Request, query: RequestQuer
         keys = await accounts.update(await _named(ctx, body), body["data"])
     else:
         raise invalid("The body has to be a list of objects with `id`, or an object with `data` and `keys` or `query`.")
-    return data(await Items(ctx, COLLECTION).read_many(keys, query))
+    return await read_back(Items(ctx, COLLECTION).read_many(keys, query))
 
 
 @router.patch("/{user}", openapi_extra=json_body(OBJECT))
 async def update_user(ctx: RequestContext, user: str, body: Body, query: RequestQuery) -> Response:
     """Changes a user: within a second everywhere, also for those whose token or status it takes away."""
     await Accounts(ctx).update([user], body)
-    return data(await Items(ctx, COLLECTION).read_one(user, query))
+    return await read_back(Items(ctx, COLLECTION).read_one(user, query))
 
 
 @router.delete("", openapi_extra=json_body(_SEVERAL))

@@ -7,19 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datastead.auth.identity import has_active_admin
 from datastead.auth.login import EMAIL
 from datastead.context import Context
 from datastead.data import system
 from datastead.data.items import Items
-from datastead.data.permissions import require_admin
+from datastead.data.permissions import Action, require
 from datastead.data.query import Query
-from datastead.errors import Forbidden, InvalidForeignKey, InvalidPayload, RecordNotUnique, UnprocessableContent
+from datastead.errors import Forbidden, InvalidPayload, RecordNotUnique
 
 COLLECTION = system.users.name
 STATUSES = ("draft", "invited", "unverified", "active", "suspended", "archived")
 ENDS_SESSIONS = {"password", "status", "email"}
-MAY_DEMOTE = {"status", "role"}
 OWN_FIELDS = frozenset(system.users.c.keys()) & {
     "first_name", "last_name", "location", "title", "description", "tags", "avatar", "language", "password",
     "email_notifications", "appearance", "theme_dark", "theme_light", "theme_light_overrides", "theme_dark_overrides",
@@ -39,10 +37,13 @@ class Accounts:
 
     async def create(self, new: Sequence[Payload]) -> list[str]:
         """Creates users; their ids. Raises `InvalidPayload`, `RecordNotUnique` and `InvalidForeignKey`."""
-        async with self._changing() as ctx:
+        async with self._changing("create") as ctx:
             for payload in new:
-                await _check(ctx, payload)
-            return await Items(ctx, COLLECTION).create_many([_tidied(payload) for payload in new])
+                _check(payload)
+            keys: list[str] = await Items(ctx, COLLECTION).create_many([_tidied(payload) for payload in new])
+            for key, payload in zip(keys, new, strict=True):
+                await _check_email(ctx, payload, key)
+            return keys
 
     async def update(self, keys: Keys, payload: Payload) -> list[str]:
         """Changes users alike; the ids of those that exist. Raises `UnprocessableContent` for the last admin's end."""
@@ -59,18 +60,19 @@ class Accounts:
 
     async def update_each(self, changes: Sequence[tuple[Any, Payload]]) -> list[str]:
         """Changes users, each in its own way."""
-        async with self._changing(demotes=any(MAY_DEMOTE & payload.keys() for _, payload in changes)) as ctx:
+        async with self._changing("update") as ctx:
             changed: list[str] = []
             for key, payload in changes:
-                await _check(ctx, payload, key)
+                _check(payload)
                 found = await Items(ctx, COLLECTION).update_many([key], _tidied(payload))
+                await _check_email(ctx, payload, key)
                 if ENDS_SESSIONS & payload.keys():
-                    await _forget(ctx, found, system.sessions)
+                    await _end_sessions(ctx, found)
                 changed += found
         return changed
 
     async def update_self(self, payload: Payload) -> None:
-        """Changes the one who is signed in: all that an administrator may, or what is one's own."""
+        """Changes the one who is signed in: with access to the app what is one's own, else what the policies permit."""
         actor = self._ctx.actor
         if actor.user is None:
             raise Forbidden
@@ -78,31 +80,26 @@ class Accounts:
             await self.update([actor.user], payload)
             return
         if not actor.has_app_access or not payload.keys() <= OWN_FIELDS:
-            raise Forbidden
+            await self.update([actor.user], payload)
+            return
         await Accounts(self._ctx.acting_as(replace(actor, is_admin=True))).update([actor.user], payload)
 
     async def delete(self, keys: Keys) -> None:
         """Deletes users, with their sessions. Raises `UnprocessableContent` for the last admin."""
-        async with self._changing(demotes=True) as ctx:
-            deleted = await Items(ctx, COLLECTION).delete_many(keys)
-            await _forget(ctx, deleted, system.sessions, system.access)
+        async with self._changing("delete") as ctx:
+            await Items(ctx, COLLECTION).delete_many(keys)
 
     async def keys(self, query: Query) -> list[str]:
         """The ids of the users that the query asks for; without a `limit` of all of them."""
         return await Items(self._ctx, COLLECTION).keys(replace(query, limit=-1) if query.limit is None else query)
 
     @asynccontextmanager
-    async def _changing(self, *, demotes: bool = False) -> AsyncIterator[Context]:
-        """The transaction of a change. demotes: whether an admin may be gone after it; then the last one stays."""
-        require_admin(self._ctx.actor)
+    async def _changing(self, action: Action) -> AsyncIterator[Context]:
+        """The transaction of a change, for those who may make some. Which, `Items` and `auth/rules.py` decide."""
+        schema = await self._ctx.services.schemas.get()
+        require(schema, self._ctx.actor, action, schema.collection(COLLECTION))
         async with self._ctx.transaction() as ctx:
-            assert ctx.connection is not None
-            if demotes and ctx.connection.dialect == "postgresql":  # SQLite has one writer anyway
-                await ctx.connection.execute(sa.text("LOCK TABLE directus_users IN SHARE ROW EXCLUSIVE MODE"))
             yield ctx
-            if demotes and not await ctx.connection.run(has_active_admin):
-                reason = "Cannot remove the last admin user from the system"
-                raise UnprocessableContent(f"{reason}: give another user that role first.", reason=reason)
 
 
 def _tidied(payload: Payload) -> dict[str, Any]:
@@ -110,9 +107,9 @@ def _tidied(payload: Payload) -> dict[str, Any]:
     return {name: None if name == "token" and value == "" else value for name, value in payload.items()}
 
 
-async def _check(ctx: Context, payload: Payload, key: Any = None) -> None:
-    """What the columns do not say. key: of the user that is changed."""
-    email, status, role = (payload.get(name) for name in ("email", "status", "role"))
+def _check(payload: Payload) -> None:
+    """What the columns do not say."""
+    email, status = payload.get("email"), payload.get("status")
     if email is not None and not (isinstance(email, str) and EMAIL.fullmatch(email)):
         raise _invalid("email", "has to be an email address")
     if "status" in payload and status not in STATUSES:
@@ -121,15 +118,13 @@ async def _check(ctx: Context, payload: Payload, key: Any = None) -> None:
         raise _invalid("tfa_secret", "cannot be set")
     if "password" in payload and not isinstance(payload["password"], str | None):
         raise _invalid("password", "has to be text")
-    if isinstance(email, str):
-        await _check_email(ctx, email, key)
-    if role is not None:
-        await _check_role(ctx, role)
 
 
-async def _check_email(ctx: Context, email: str, key: Any) -> None:
-    """The letters' case makes no other address."""
-    users = system.users
+async def _check_email(ctx: Context, payload: Payload, key: Any) -> None:
+    """The letters' case makes no other address. After the write: it is said to those only who may write it."""
+    users, email = system.users, payload.get("email")
+    if not isinstance(email, str):
+        return
     statement = sa.select(users.c.id).where(sa.func.lower(users.c.email) == email.lower())
     assert ctx.connection is not None
     if any(row.id != key for row in await ctx.connection.execute(statement)):
@@ -138,22 +133,11 @@ async def _check_email(ctx: Context, email: str, key: Any) -> None:
         )
 
 
-async def _check_role(ctx: Context, role: Any) -> None:
-    try:
-        await Items(ctx, system.roles.name).read_one(role, Query(fields=("id",)))
-    except Forbidden:
-        shown = str(role)[:100]
-        raise InvalidForeignKey(
-            f"There is no role `{shown}`.", collection=COLLECTION, field="role", value=shown
-        ) from None
-
-
-async def _forget(ctx: Context, users: Keys, *tables: sa.Table) -> None:
-    """Deletes the rows of the tables that belong to the users."""
+async def _end_sessions(ctx: Context, users: Keys) -> None:
     assert ctx.connection is not None
-    for table in tables:
-        if users:
-            await ctx.connection.execute(sa.delete(table).where(table.c.user.in_(list(users))))
+    if users:
+        sessions = system.sessions
+        await ctx.connection.execute(sessions.delete().where(sessions.c.user.in_(list(users))))
 
 
 def _invalid(field: str, why: str) -> InvalidPayload:

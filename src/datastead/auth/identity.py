@@ -1,7 +1,8 @@
 """`Identity`: what the database says of a user: role, the role's ancestors, and the policies that apply."""
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from datastead.data.engine import Database, Transaction
 
 MAX_ANCESTORS = 100
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user who may act. roles: the role and its ancestors."""
+    """A user who may act; or None, a role by itself. roles: the role and its ancestors. facts: see `Actor`."""
 
-    user: str
+    user: str | None
     role: str | None
     roles: tuple[str, ...]
     policies: tuple[Policy, ...]
+    facts: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def actor(self, ip: str | None = None, user_agent: str | None = None, token: str | None = None) -> Actor:
         """The user, acting from an address. token: the fingerprint of a static token that was shown."""
@@ -51,6 +54,7 @@ class Identity:
             user_agent=user_agent,
             token=token,
             policies=tuple(policy.id for policy in policies),
+            facts=self.facts,
         )
 
 
@@ -86,12 +90,13 @@ def _with_ancestors(transaction: "Transaction", role: str | None) -> tuple[str, 
     return tuple(found)
 
 
-def _policies(transaction: "Transaction", user: str, roles: Sequence[str]) -> tuple[Policy, ...]:
+def _policies(transaction: "Transaction", user: str | None, roles: Sequence[str]) -> tuple[Policy, ...]:
     access, policies = system.access, system.policies
+    own = access.c.user == user if user is not None else sa.false()
     statement = (
         sa.select(policies.c.id, policies.c.admin_access, policies.c.app_access, policies.c.ip_access)
         .join(access, access.c.policy == policies.c.id)
-        .where(sa.or_(access.c.user == user, access.c.role.in_(roles)))
+        .where(sa.or_(own, access.c.role.in_(roles)))
     )
     return tuple(
         Policy(str(row.id), bool(row.admin_access), bool(row.app_access), _networks(row.ip_access))
@@ -99,8 +104,30 @@ def _policies(transaction: "Transaction", user: str, roles: Sequence[str]) -> tu
     )
 
 
+async def actor_of_role(database: "Database", role: str) -> Actor:
+    """Whoever has the role, without being a user: with the policies of the role and its ancestors."""
+    if not is_uuid(role):
+        return Actor(role=role, roles=(role,))
+
+    def read(transaction: "Transaction") -> Identity:
+        roles = _with_ancestors(transaction, role)
+        return Identity(None, role, roles, _policies(transaction, None, roles))
+
+    return (await database.read(read)).actor()
+
+
+def is_uuid(value: object) -> bool:
+    """Whether it is text that every database takes for the id of a user, role or policy."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
 def has_active_admin(transaction: "Transaction") -> bool:
     """Whether anybody is left who may do everything."""
+    return bool(active_admins(transaction, limit=1))
+
+
+def active_admins(transaction: "Transaction", limit: int | None = None) -> set[str]:
+    """The ids of the active users who may do everything."""
     users, access, policies = system.users, system.access, system.policies
     granted = transaction.execute(
         sa.select(access.c.user, access.c.role)
@@ -109,8 +136,8 @@ def has_active_admin(transaction: "Transaction") -> bool:
     ).all()
     roles = _with_descendants(transaction, {row.role for row in granted if row.role is not None})
     is_admin = sa.or_(users.c.id.in_([row.user for row in granted if row.user]), users.c.role.in_(roles))
-    found = transaction.execute(sa.select(users.c.id).where(users.c.status == "active", is_admin).limit(1))
-    return found.first() is not None
+    statement = sa.select(users.c.id).where(users.c.status == "active", is_admin).limit(limit)
+    return {row.id for row in transaction.execute(statement).all()}
 
 
 def _with_descendants(transaction: "Transaction", roles: set[str]) -> set[str]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from datastead.context import Context
+from datastead.data.filters import FACTS
 from datastead.errors import InvalidQuery
 
 _NOW = re.compile(r"\$NOW(?:\(\s*([+-]?\s*\d+)\s*([a-z]+?)s?\s*\))?", re.IGNORECASE)
@@ -26,9 +27,13 @@ _SECONDS = {
 def failures_of(ctx: Context, rule: Mapping[str, Any], value: Any, *, partial: bool = False) -> list[dict[str, Any]]:
     """What of the rule does not hold for the value, each `{path, type, expected, actual}`; empty where it holds.
 
-    partial: a field that the value does not have is not asked about. Raises `InvalidQuery` for an unknown operator.
+    partial: a field that the value does not have is not asked about. Raises `InvalidQuery` for a rule that is none.
     """
-    return list(_failures(_Known(ctx, partial=partial), rule, value, ""))
+    try:
+        return list(_failures(_Known(ctx, partial=partial), rule, value, ""))
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        reason = f"an operator of it was given a value that it cannot take: {error}"
+        raise InvalidQuery(f"The filter is not valid: {reason}.", reason=reason) from error
 
 
 class _Known:
@@ -37,6 +42,7 @@ class _Known:
     def __init__(self, ctx: Context, *, partial: bool) -> None:
         self.now = ctx.now()
         self.partial = partial
+        self._facts = ctx.actor.facts
         self._values = {
             "$CURRENT_USER": ctx.actor.user, "$CURRENT_ROLE": ctx.actor.role, "$CURRENT_ROLES": list(ctx.actor.roles),
             "$CURRENT_POLICIES": list(ctx.actor.policies),
@@ -48,7 +54,17 @@ class _Known:
         moment = _NOW.fullmatch(value)
         if moment:
             return self._moment(moment.group(1), moment.group(2))
-        return self._values.get(value, value)
+        return self._fact(value) if value.startswith(FACTS) else self._values.get(value, value)
+
+    def _fact(self, name: str) -> Any:
+        """Raises `InvalidQuery` where it has no value: what is not known can be compared with nothing."""
+        try:
+            found = self._facts[name]
+        except KeyError:
+            found = None
+        if found is None:
+            raise InvalidQuery(f"`{name[:100]}` has no value here.", reason=f"`{name[:100]}` has no value here")
+        return found
 
     def _moment(self, amount: str | None, unit: str | None) -> Any:
         if amount is None or unit is None or unit.lower() not in _SECONDS:
@@ -99,9 +115,9 @@ def _entry(value: Any, key: str) -> Any:
 
 
 def _compared(known: _Known, operator: str, expected: Any, actual: Any, path: str) -> Iterator[dict[str, Any]]:
-    compare = _OPERATORS.get(operator)
+    compare = OPERATORS.get(operator)
     if compare is None:
-        names = ", ".join(f"`{name}`" for name in _OPERATORS)
+        names = ", ".join(f"`{name}`" for name in OPERATORS)
         raise InvalidQuery(f"The filter uses `{operator}`, which is none of {names}.", operator=operator)
     if not compare(actual, known.value(expected)):
         yield {"path": path, "type": operator.lstrip("_"), "expected": expected, "actual": actual}
@@ -169,7 +185,7 @@ def _listed(actual: Any, expected: Any) -> bool:
 
 def _between(actual: Any, expected: Any) -> bool:
     low, high = expected.split(",") if isinstance(expected, str) else expected
-    return _OPERATORS["_gte"](actual, low) and _OPERATORS["_lte"](actual, high)
+    return OPERATORS["_gte"](actual, low) and OPERATORS["_lte"](actual, high)
 
 
 def _is(holds: bool) -> Callable[[bool, Any], bool]:
@@ -184,7 +200,7 @@ def _is_empty(value: Any) -> bool:
     return value is None or value in ("", [], {})
 
 
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "_eq": _same,
     "_neq": _not(_same),
     "_lt": _ordered(lambda actual, expected: actual < expected),

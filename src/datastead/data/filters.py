@@ -31,6 +31,9 @@ OPERATORS = SCALAR | LISTS | RANGES | set(FLAGS)
 QUANTIFIERS = {"_some", "_none"}
 GROUPS = {"_and": "and", "_or": "or"}
 
+FACTS = ("$CURRENT_USER.", "$CURRENT_ROLE.")
+"""How variables begin that ask for a field of the actor's user or role."""
+
 _NOW = re.compile(r"\$NOW\(\s*([+-]?)\s*(\d{1,6})\s*([a-z]+?)s?\s*\)")
 _UNITS = {
     "second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": timedelta(hours=1),
@@ -72,11 +75,19 @@ class Filter(NamedTuple):
     values: list[Any]
 
 
-def parse_filter(raw: Mapping[str, Any] | None, actor: Actor, now: Callable[[], datetime]) -> Filter:
-    """Raises `InvalidQuery`. What `$NOW`, `$CURRENT_USER` and the like stand for is put in."""
+def parse_filter(
+    raw: Mapping[str, Any] | None,
+    actor: Actor,
+    now: Callable[[], datetime],
+    facts: Mapping[str, Any] | None = None,
+) -> Filter:
+    """Raises `InvalidQuery`. What `$NOW`, `$CURRENT_USER` and the like stand for is put in.
+
+    facts: the values of `$CURRENT_USER.<path>` and `$CURRENT_ROLE.<path>`; None where these may not be asked for.
+    """
     if not raw:
         return Filter(EVERYTHING, [])
-    parser = _Parser(actor, now)
+    parser = _Parser(actor, now, facts)
     return Filter(parser.mapping(raw, None, 0), parser.values)
 
 
@@ -89,9 +100,10 @@ def padded(values: Sequence[Any]) -> list[Any]:
 
 
 class _Parser:
-    def __init__(self, actor: Actor, now: Callable[[], datetime]) -> None:
+    def __init__(self, actor: Actor, now: Callable[[], datetime], facts: Mapping[str, Any] | None) -> None:
         self._actor = actor
         self._now = now
+        self._facts = facts
         self._conditions = 0
         self.values: list[Any] = []
 
@@ -140,7 +152,10 @@ class _Parser:
         return Condition(operator, 1, operator in FOLDING and isinstance(found, str) and not found.isascii())
 
     def _list(self, operator: str, value: Any, field: str) -> Condition:
-        values = [found for entry in _listed(value) for found in self._spread(entry)]
+        entries = _listed(value)
+        if operator == "_nin" and any(_is_fact(entry) and self._resolve(entry) is None for entry in entries):
+            return Condition(NEVER, 0)  # what is not known is not known to be different
+        values = [found for entry in entries for found in self._spread(entry)]
         if any(found is None or isinstance(found, Mapping | list) for found in values):
             raise _invalid(f"`{operator}` of `{field}` needs a list of values", value)
         if len(self.values) + len(values) > MAX_VALUES:
@@ -157,12 +172,17 @@ class _Parser:
         return Condition(operator, 2)
 
     def _spread(self, value: Any) -> Iterator[Any]:
-        """`$CURRENT_ROLES` is several values; one that stands for nothing is none."""
+        """`$CURRENT_ROLES` and the like are several values; one that stands for nothing is none."""
         if value == "$CURRENT_ROLES":
             yield from self._actor.roles
             return
+        if value == "$CURRENT_POLICIES":
+            yield from self._actor.policies
+            return
         found = self._resolve(value)
-        if found is not None or value is None:
+        if _is_fact(value) and isinstance(found, list):
+            yield from found
+        elif found is not None or value is None:
             yield found
 
     def _resolve(self, value: Any) -> Any:
@@ -174,9 +194,21 @@ class _Parser:
             return self._actor.role
         if value.startswith("$NOW"):
             return self._moment(value)
+        if value in {"$CURRENT_ROLES", "$CURRENT_POLICIES"}:
+            raise _invalid(f"`{value}` is a list: it goes with `_in` and `_nin`")
         if value.startswith("$CURRENT_"):
-            raise _invalid(f"`{value}` is not supported in this version")
+            return self._fact(value)
         return value
+
+    def _fact(self, name: str) -> Any:
+        if not _is_fact(name):
+            raise _invalid("there is no such variable", name)
+        if self._facts is None:
+            raise _invalid(f"`{name[:100]}` can be used in permissions only")
+        try:
+            return self._facts[name]
+        except KeyError:
+            raise _invalid("this has not been read", name) from None
 
     def _moment(self, value: str) -> datetime:
         if value == "$NOW":
@@ -191,6 +223,10 @@ class _Parser:
             return self._now() + _UNITS[match[3]] * count
         except (OverflowError, ValueError):
             raise _invalid("this moment is out of range", value) from None
+
+
+def _is_fact(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(FACTS)
 
 
 def _months_later(moment: datetime, months: int) -> datetime:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from datastead.context import Context
 from datastead.data import payloads
 from datastead.data.engine import Transaction
-from datastead.data.permissions import GOVERNING, admitted, changeable, rights_of
+from datastead.data.facts import learn
+from datastead.data.permissions import GOVERNING, Action, admitted, changeable, rights_of
 from datastead.data.query import Query
 from datastead.data.reading import Reader
 from datastead.data.rights import Rights
@@ -118,7 +119,7 @@ class Items:
             await self._guarded(ctx, "create", *((payload, ()) for payload in filled))
             rows = [payloads.row_of(*target, payload, "create", database.dialect) for payload in filled]
             keys = await self._run(ctx, Writer(database, *target).insert(rows))
-            await self._tell_of_access(ctx)
+            await self._settle(ctx, "create", keys)
             if emit:
                 shown = [payloads.shown(target.collection, payload) for payload in filled]
                 pairs = zip(shown, keys, strict=True)
@@ -148,11 +149,22 @@ class Items:
             await self._guarded(ctx, "update", (filled, tuple(keys)))
             row = payloads.row_of(*target, filled, "update", database.dialect)
             changed = await self._run(ctx, Writer(database, *target).update(row, encoded))
-            await self._tell_of_access(ctx)
+            await self._settle(ctx, "update", changed)
             if emit and changed:
                 event = self._event("action", "update", payloads.shown(target.collection, filled), tuple(changed))
                 await ctx.services.bus.action(ctx, [event])
         return changed
+
+    async def may(self, action: Action, key: Key | None = None) -> bool:
+        """Whether the actor may do this: to the item, or without a key to some item. Raises `Forbidden`."""
+        target = await self._open()
+        try:
+            rights = changeable(self._ctx, *target, action)
+            if key is not None:
+                await self._require_rows(self._ctx, target, [key], rights)
+        except Forbidden:
+            return False
+        return True
 
     async def _existing(self, target: _Target, keys: Sequence[Key]) -> list[Key]:
         """Those of the keys that there is an item for."""
@@ -196,7 +208,7 @@ class Items:
                 await ctx.services.bus.filter(ctx, self._event("filter", "delete", list(keys), tuple(keys)))
             await self._guarded(ctx, "delete", (list(keys), tuple(keys)))
             deleted = await self._run(ctx, Writer(ctx.services.database, *target).delete(encoded))
-            await self._tell_of_access(ctx)
+            await self._settle(ctx, "delete", deleted)
             if emit and deleted:
                 event = self._event("action", "delete", list(deleted), tuple(deleted))
                 await ctx.services.bus.action(ctx, [event])
@@ -213,6 +225,8 @@ class Items:
         collection = schema.collection(self._name)
         if not collection.has_table:
             raise Forbidden(f"The collection `{self._name}` is a folder: it has no items.")
+        if not self._ctx.actor.is_admin:
+            await learn(self._ctx, schema)
         return _Target(schema, collection)
 
     async def _reading(self, query: Query, read: Callable[[Reader, Query], Awaitable[T]]) -> T:
@@ -240,8 +254,11 @@ class Items:
         if len(found) < len(reader.encode_keys(keys)):
             raise Forbidden
 
-    async def _tell_of_access(self, ctx: Context) -> None:
-        """Every process has to know when who may do what has changed."""
+    async def _settle(self, ctx: Context, verb: str, keys: Sequence[Key]) -> None:
+        """What has to hold after the write does, and every process hears when who may do what has changed."""
+        outcome = ctx.services.bus.outcome_of(self._name)
+        if outcome is not None:
+            await outcome(ctx, self._event("filter", verb, None, tuple(keys)))
         if self._name in GOVERNING and ctx.connection is not None:
             await ctx.services.schemas.changed(ctx.connection)
 

@@ -20,7 +20,7 @@ from datastead.errors import FailedValidation, Forbidden, InvalidQuery, RequestE
 
 log = logging.getLogger(__name__)
 
-Action = Literal["create", "read", "update", "delete"]
+Action = Literal["create", "read", "update", "delete", "share"]
 GOVERNING = frozenset({"directus_permissions", "directus_access", "directus_policies", "directus_roles"})
 """Collections whose items say who may do what: a change of one is a change for every process."""
 
@@ -28,11 +28,8 @@ GOVERNING = frozenset({"directus_permissions", "directus_access", "directus_poli
 def permitted(schema: Schema, actor: Actor, action: Action) -> dict[str, list[Permission]]:
     """What an actor's policies and the public's permit, by collection."""
     policies = schema.policies
-    own = actor.policies
-    if actor.user is None:
-        own = tuple(policy for role in actor.roles for policy in policies.by_role.get(role, ()))
     found: dict[str, list[Permission]] = defaultdict(list)
-    for policy in dict.fromkeys((*own, *policies.public)):
+    for policy in dict.fromkeys((*actor.policies, *policies.public)):
         for permission in policies.permissions.get(policy, ()):
             if permission.action == action:
                 found[permission.collection].append(permission)
@@ -43,7 +40,8 @@ def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], da
     """What an actor may do an action to; None = everything. Kept with the schema, where it does not tell the time."""
     if actor.is_admin:
         return None
-    key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies)
+    facts = repr(actor.facts) if actor.facts else ""
+    key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies, facts)
     found: Rights | None = schema.plans.get(key)
     if found is not None:
         return found
@@ -65,10 +63,14 @@ def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], da
 
 def _grant(permission: Permission, actor: Actor, now: Callable[[], datetime]) -> Grant | None:
     try:
-        return Grant(permission.fields, parse_filter(permission.permissions, actor, now))
+        return Grant(permission.fields, parse_filter(permission.permissions, actor, now, actor.facts))
     except InvalidQuery as error:
-        log.warning("Policy `%s` grants nothing in `%s`: %s", permission.policy, permission.collection, error.message)
+        _warn(permission, error)
         return None  # what cannot be understood permits nothing
+
+
+def _warn(permission: Permission, error: InvalidQuery) -> None:
+    log.warning("Policy `%s` grants nothing in `%s`: %s", permission.policy, permission.collection, error.message)
 
 
 def _signature(action: Action, rules: Mapping[str, Rule]) -> Signature:
@@ -104,9 +106,10 @@ def admitted(ctx: Context, schema: Schema, collection: Collection, payload: Mapp
         if permission.fields is not None and not payload.keys() <= permission.fields:
             continue
         filled = {**_presets(ctx, permission), **payload}
-        failures = failures_of(ctx, permission.validation or {}, filled)
-        if not failures:
+        found = _failures(ctx, permission, filled)
+        if found == []:
             return filled
+        failures = found or failures
     raise _refusal(collection, "create", payload, failures)
 
 
@@ -119,17 +122,30 @@ def changeable(
     """
     if ctx.actor.is_admin:
         return None
-    written, failures, grants = payload or {}, [], []
+    written, grants = payload or {}, list[Grant]()
+    failures: list[dict[str, Any]] = []
     for permission in _permitted_in(schema, ctx.actor, action, collection):
         if permission.fields is not None and not written.keys() <= permission.fields:
             continue
-        failures = failures_of(ctx, permission.validation or {}, written, partial=True)
-        grant = _grant(replace(permission, fields=None), ctx.actor, ctx.now) if not failures else None
+        found = _failures(ctx, permission, written, partial=True)
+        grant = _grant(replace(permission, fields=None), ctx.actor, ctx.now) if found == [] else None
         grants += [grant] if grant is not None else []
+        failures = found or failures
     if not grants:
         raise _refusal(collection, action, written, failures)
     rules = {collection.name: Rule(tuple(grants))}
     return Rights(rules, _signature(action, rules))
+
+
+def _failures(
+    ctx: Context, permission: Permission, values: Mapping[str, Any], *, partial: bool = False
+) -> list[dict[str, Any]] | None:
+    """What of the permission's validation does not hold; None for one that cannot be understood: it permits nothing."""
+    try:
+        return failures_of(ctx, permission.validation or {}, values, partial=partial)
+    except InvalidQuery as error:
+        _warn(permission, error)
+        return None
 
 
 def _permitted_in(schema: Schema, actor: Actor, action: Action, collection: Collection) -> list[Permission]:
@@ -141,7 +157,7 @@ def _permitted_in(schema: Schema, actor: Actor, action: Action, collection: Coll
 
 
 def _presets(ctx: Context, permission: Permission) -> dict[str, Any]:
-    known = {"$CURRENT_USER": ctx.actor.user, "$CURRENT_ROLE": ctx.actor.role}
+    known = {"$CURRENT_USER": ctx.actor.user, "$CURRENT_ROLE": ctx.actor.role, **ctx.actor.facts}
     presets = permission.presets or {}
     moment = ctx.now().replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     return {

@@ -69,6 +69,12 @@ class Reader:
         plan = self._plan(self._collection, self._selection(query, found, search_of(None)))
         self._encode(plan, found.values, {})
 
+    def check_filter(self, raw: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Raises what a query with this filter would, without running one. facts: see `parse_filter`."""
+        found = parse_filter(raw, self._ctx.actor, self._ctx.now, facts)
+        plan = self._plan(self._collection, self._selection(Query(), found, search_of(None)))
+        self._encode(plan, found.values, {})
+
     async def read_keys(self, keys: Sequence[Any], query: Query) -> list[Item]:
         """The items with these keys, that the query's filter lets through."""
         encoded = self.encode_keys(keys)

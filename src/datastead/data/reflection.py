@@ -257,22 +257,14 @@ def _rows(
 
 
 def _policies(transaction: Transaction, tables: Mapping[str, Mapping[str, Column]]) -> Policies:
-    """What policies permit, and whose they are."""
+    """What policies permit, and which are the public's."""
     permissions: dict[str, list[Permission]] = defaultdict(list)
     for row in _rows(transaction, system.permissions, tables):
         if row.get("policy"):
             permissions[str(row["policy"])].append(_permission(row))
-    public, by_role = [], defaultdict(list)
-    for row in _rows(transaction, system.access, tables):
-        if row["role"]:
-            by_role[str(row["role"])].append(str(row["policy"]))
-        elif not row["user"]:
-            public.append(str(row["policy"]))
-    return Policies(
-        {policy: tuple(found) for policy, found in permissions.items()},
-        tuple(public),
-        {role: tuple(found) for role, found in by_role.items()},
-    )
+    access = _rows(transaction, system.access, tables)
+    public = tuple(str(row["policy"]) for row in access if not row["role"] and not row["user"])
+    return Policies({policy: tuple(found) for policy, found in permissions.items()}, public)
 
 
 def _permission(row: Mapping[str, Any]) -> Permission:

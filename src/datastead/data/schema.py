@@ -168,11 +168,10 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What every policy permits, which are the public's, and which a role has."""
+    """What every policy permits, and which are the public's."""
 
     permissions: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
     public: tuple[str, ...] = ()
-    by_role: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Plans(Generic[V]):

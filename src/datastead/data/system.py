@@ -394,7 +394,7 @@ SPECIALS: dict[str, dict[str, str]] = {
         "ai_openai_compatible_headers": "cast-json,encrypt",
     },
     "directus_roles": {"id": "uuid"},
-    "directus_policies": {"id": "uuid"},
+    "directus_policies": {"id": "uuid", "ip_access": "cast-csv"},
     "directus_access": {"id": "uuid"},
     "directus_permissions": {"fields": "cast-csv"},
     "directus_flows": {"id": "uuid", "date_created": "date-created", "user_created": "user-created"},
@@ -429,7 +429,8 @@ RELATIONS: tuple[tuple[str, str, str, str | None], ...] = (
     ("directus_roles", "parent", "directus_roles", "children"),
     ("directus_access", "role", "directus_roles", "policies"),
     ("directus_access", "user", "directus_users", "policies"),
-    ("directus_access", "policy", "directus_policies", None),
+    ("directus_access", "policy", "directus_policies", "users"),
+    ("directus_access", "policy", "directus_policies", "roles"),
     ("directus_permissions", "policy", "directus_policies", "permissions"),
 )
 """Relations between system collections: collection, field, what it refers to, and the alias on that side."""

@@ -1,9 +1,13 @@
 """Who acts in a run: the actor that caused it, kept with the run; and what templates see as `$accountability`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from datastead.auth.identity import actor_of_role
 from datastead.context import PUBLIC, SYSTEM, Actor
+
+if TYPE_CHECKING:
+    from datastead.data.engine import Database
 
 
 def to_json(actor: Actor) -> dict[str, Any]:
@@ -32,8 +36,11 @@ def accountability(actor: Actor) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def permitted(caused_by: Actor, permissions: object) -> Actor:
-    """Who an operation acts as, by its option `permissions`: `$trigger`, `$full`, `$public`, or a role's id."""
+async def permitted(database: "Database", caused_by: Actor, permissions: object) -> Actor:
+    """Who an operation acts as, by its option `permissions`: `$trigger`, `$full`, `$public`, or a role's id.
+
+    A role has the policies that are its own or its ancestors'.
+    """
     match permissions:
         case None | "" | "$trigger":
             return caused_by
@@ -42,5 +49,4 @@ def permitted(caused_by: Actor, permissions: object) -> Actor:
         case "$public":
             return PUBLIC
         case _:
-            role = str(permissions)
-            return Actor(role=role, roles=(role,))
+            return await actor_of_role(database, str(permissions))

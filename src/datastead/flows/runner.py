@@ -89,7 +89,8 @@ class Runner:
             _refuse_in_doubt(kind, operation, options, begun)
         except RequestError as error:
             return await record.perform(ctx, step, _raising(error), None)
-        ctx = ctx.acting_as(actors.permitted(ctx.actor, rendered.value.get("permissions")))
+        permissions = rendered.value.get("permissions")
+        ctx = ctx.acting_as(await actors.permitted(self.services.database, ctx.actor, permissions))
         if kind.slow:
             await record.save(step)
         return await record.perform(ctx, step, lambda inside: kind.run(inside, options, walk.chain), kind)
