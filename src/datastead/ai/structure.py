@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from datastead.ai.parameters import invalid
 from datastead.ai.results import GenerationResult
-from datastead.errors import AIError, InvalidOutput, InvalidRequest
+from datastead.errors import AIError, InvalidOutput, InvalidRequest, UnsupportedCapability
 
 VALUE = "value"
 """The property that holds the answer where the schema is not of an object: most providers take nothing else."""
@@ -131,7 +131,9 @@ _OF_SCHEMA = re.compile(
 
 
 def is_about_schema(error: AIError) -> bool:
-    """Whether a provider refused the request because of its schema, so that it has to be asked in words."""
+    """Whether the request was refused because of its schema, by the provider or for it: it is to be asked in words."""
+    if isinstance(error, UnsupportedCapability):
+        return error.details.get("capability") == "schema"
     said_by_provider = "provider_status" in error.details
     return type(error) is InvalidRequest and said_by_provider and bool(_OF_SCHEMA.search(error.message))
 

@@ -310,3 +310,77 @@ async def test_a_stream_left_early_stops_the_provider_though_a_schema_is_asked_f
                 break
     row = await house.row()
     assert (row["state"], row["error_code"]) == ("settled", "CANCELLED")
+
+
+CONSTRAINED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "urgency": {"type": "integer", "minimum": 1, "maximum": 5, "multipleOf": 1},
+        "topic": {"type": "string", "minLength": 2, "maxLength": 12, "description": "In a word."},
+        "tags": {"type": "array", "items": {"type": "string", "maxLength": 9}, "minItems": 2, "uniqueItems": False},
+        "about": {"oneOf": [{"$ref": "#/$defs/place", "description": "Where."}, {"type": "null"}]},
+        "when": {"type": "string", "format": "date"},
+        "code": {"type": "string", "format": "regex"},
+    },
+    "required": ["urgency", "topic", "tags", "about", "when", "code"],
+    "$defs": {
+        "place": {"type": "object", "properties": {"name": {"type": "string", "default": "x"}}, "required": ["name"]}
+    },
+}
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_vendors_mode_refuses_is_told_in_words_and_costs_no_refused_call(
+    house: House, simulator: Simulator, wire: str, stream: bool
+) -> None:
+    result = await ask(house, WIRES[wire], provider=wire, stream=stream, schema=CONSTRAINED)
+    (request,) = simulator.requests
+    sent = json.dumps(request["json"])
+    assert (1 <= result.object["urgency"] <= 5, 2 <= len(result.object["topic"]) <= 12) == (True, True)
+    assert "maxLength" in sent
+    assert ("In a word.\\nHas to fit" in sent) is (wire in {"openai", "anthropic"})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {"type": "object"},
+        {},
+        {"$ref": "#/$defs/tree"},
+        {"type": "array", "prefixItems": [{"type": "string"}]},
+        {"allOf": [{"$ref": "#/$defs/leaf"}]},
+        {"enum": [["a"], ["b"]]},
+    ],
+)
+async def test_what_anthropics_mode_cannot_say_is_asked_in_words_at_once(
+    house: House, simulator: Simulator, part: dict[str, Any]
+) -> None:
+    tree = {"type": "object", "properties": {"next": {"$ref": "#/$defs/tree"}}}
+    leaf = {"type": "object", "properties": {"a": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"part": part}, "$defs": {"tree": tree, "leaf": leaf}}
+    simulator.script({"text": "{}"})
+    assert (await ask(house, WIRES["anthropic"], schema=schema)).object == {}
+    (request,) = simulator.requests
+    assert "output_config" not in request["json"]
+    assert "fit this JSON schema" in json.dumps(request["json"]["system"])
+    assert [row["state"] for row in await house.rows()] == ["settled"]
+
+
+async def test_an_answer_is_held_to_what_was_told_in_words(house: House, simulator: Simulator) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}, "required": ["a"]}
+    simulator.script([{"text": '{"a": "long"}'}, {"text": '{"a": "abc"}'}])
+    result = await ask(house, WIRES["anthropic"], schema=schema)
+    assert (result.object, result.repaired is None) == ({"a": "abc"}, False)
+
+
+async def test_openais_strict_mode_is_left_where_it_would_lose_part_of_the_schema(
+    house: House, simulator: Simulator
+) -> None:
+    part = {"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}]}
+    schema = {"type": "object", "properties": {"part": part}, "required": ["part"]}
+    await ask(house, WIRES["openai"], schema=schema)
+    (request,) = simulator.requests
+    assert request["json"]["text"]["format"]["strict"] is False
+    assert "allOf" in json.dumps(request["json"])

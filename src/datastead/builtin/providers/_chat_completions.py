@@ -11,11 +11,9 @@ from uuid import uuid4
 from datastead.builtin.providers._content import (
     PDF,
     base64,
-    closed,
     data_url,
     inline_text,
     is_image,
-    is_strict,
     merged,
     service_tier,
     unsupported,
@@ -23,6 +21,7 @@ from datastead.builtin.providers._content import (
 from datastead.builtin.providers._openai_errors import error_in
 from datastead.builtin.providers._reading import an_object, arguments, objects, string
 from datastead.builtin.providers._responses import cache_options, effort_of
+from datastead.builtin.providers._schemas import closed, for_openai, is_strict
 from datastead.builtin.providers._usage import openai_usage
 from datastead.errors import ProviderUnavailable
 from datastead.messages import (
@@ -71,7 +70,7 @@ def request_body(call: Call, *, openai_reasoning: bool, openai: bool = False) ->
         "tools": [{"type": "function", "function": _function(tool)} for tool in call.tools] or None,
         "tool_choice": _tool_choice(call) if call.tools else None,
         "parallel_tool_calls": call.parallel_tools if call.tools else None,
-        "response_format": _format(call.schema) if call.schema is not None else None,
+        "response_format": _format(call.schema, openai=openai) if call.schema is not None else None,
         "stream": call.stream or None,
         "stream_options": {"include_usage": True} if call.stream else None,
         "service_tier": service_tier(call, ("flex", "priority"), "Chat Completions"),
@@ -95,9 +94,9 @@ def _tool_choice(call: Call) -> str | dict[str, Any]:
     return {"type": "function", "function": {"name": call.tool_choice}}
 
 
-def _format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    named = {"name": "answer", "schema": closed(schema), "strict": is_strict(schema)}
-    return {"type": "json_schema", "json_schema": named}
+def _format(schema: Mapping[str, Any], *, openai: bool) -> dict[str, Any]:
+    sent, strict = for_openai(schema) if openai else (closed(schema), is_strict(schema))
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": sent, "strict": strict}}
 
 
 def _messages(message: Message) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Attachments and JSON schemas in the forms that wire formats share."""
+"""Attachments, tiers and options in the forms that wire formats share."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -9,7 +9,6 @@ from datastead.messages import Attachment, Call, ServiceTier
 
 PDF = "application/pdf"
 _TEXTUAL = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
-_COMBINATIONS = ("anyOf", "allOf", "oneOf")
 
 
 def base64(data: bytes) -> str:
@@ -64,51 +63,3 @@ def merged(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any
 
 def _over(below: Any, value: Any) -> Any:
     return merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-
-
-def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with `additionalProperties: false` on every object that names its properties.
-
-    Constrained decoding wants that of all vendors but Google.
-    """
-    return {key: _closed(key, value) for key, value in schema.items()} | _closing(schema)
-
-
-def is_strict(schema: Mapping[str, Any]) -> bool:
-    """Whether OpenAI's strict mode can take the schema, once closed: objects at the root, every property required."""
-    return schema.get("type") == "object" and all(_all_required(each) for each in _walk(schema))
-
-
-def _closing(schema: Mapping[str, Any]) -> dict[str, Any]:
-    closable = isinstance(schema.get("properties"), Mapping) and "additionalProperties" not in schema
-    return {"additionalProperties": False} if closable else {}
-
-
-def _closed(key: str, value: Any) -> Any:
-    if key in {"properties", "$defs", "definitions"} and isinstance(value, Mapping):
-        return {name: closed(each) if isinstance(each, Mapping) else each for name, each in value.items()}
-    if key == "items" and isinstance(value, Mapping):
-        return closed(value)
-    if key in _COMBINATIONS and isinstance(value, list):
-        return [closed(each) if isinstance(each, Mapping) else each for each in value]
-    return value
-
-
-def _all_required(schema: Mapping[str, Any]) -> bool:
-    if schema.get("type") != "object":
-        return "properties" not in schema and "allOf" not in schema and "oneOf" not in schema
-    properties, required = schema.get("properties"), schema.get("required", [])
-    named = isinstance(properties, Mapping) and isinstance(required, list) and set(properties) == set(required)
-    return named and schema.get("additionalProperties", False) is False
-
-
-def _walk(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    inner: list[Any] = [schema.get("items"), *_entries(schema, _COMBINATIONS)]
-    for key in ("properties", "$defs", "definitions"):
-        named = schema.get(key)
-        inner += named.values() if isinstance(named, Mapping) else []
-    return [schema, *(found for each in inner if isinstance(each, Mapping) for found in _walk(each))]
-
-
-def _entries(schema: Mapping[str, Any], keys: tuple[str, ...]) -> list[Any]:
-    return [each for key in keys if isinstance(schema.get(key), list) for each in schema[key]]

@@ -10,17 +10,16 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from datastead.builtin.providers._content import (
-    closed,
     data_url,
     inline_text,
     is_image,
-    is_strict,
     merged,
     service_tier,
     unsupported,
 )
 from datastead.builtin.providers._openai_errors import error_in
 from datastead.builtin.providers._reading import an_object, arguments, objects, string
+from datastead.builtin.providers._schemas import closed, for_openai, is_strict
 from datastead.builtin.providers._usage import openai_usage
 from datastead.errors import ProviderUnavailable, UnsupportedCapability
 from datastead.messages import (
@@ -85,7 +84,7 @@ def request_body(model: "ModelDefinition", call: Call, *, openai: bool = False) 
         "tools": [_tool(tool.name, tool.description, tool.input_schema) for tool in call.tools] or None,
         "tool_choice": _tool_choice(call) if call.tools else None,
         "parallel_tool_calls": call.parallel_tools if call.tools else None,
-        "text": {"format": _format(call.schema)} if call.schema is not None else None,
+        "text": {"format": _format(call.schema, openai=openai)} if call.schema is not None else None,
         "store": False,
         "stream": call.stream or None,
         "service_tier": service_tier(call, ("flex", "priority"), "OpenAI's Responses API"),
@@ -122,8 +121,9 @@ def _tool_choice(call: Call) -> str | dict[str, Any]:
     return {"type": "function", "name": call.tool_choice}
 
 
-def _format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "json_schema", "name": "answer", "schema": closed(schema), "strict": is_strict(schema)}
+def _format(schema: Mapping[str, Any], *, openai: bool) -> dict[str, Any]:
+    sent, strict = for_openai(schema) if openai else (closed(schema), is_strict(schema))
+    return {"type": "json_schema", "name": "answer", "schema": sent, "strict": strict}
 
 
 def _items(message: Message) -> Iterator[dict[str, Any]]:

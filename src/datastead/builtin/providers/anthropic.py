@@ -12,7 +12,6 @@ from datastead import Provider, provider
 from datastead.builtin.providers._content import (
     PDF,
     base64,
-    closed,
     inline_text,
     is_image,
     merged,
@@ -21,6 +20,7 @@ from datastead.builtin.providers._content import (
 )
 from datastead.builtin.providers._errors import Refusal, Rule, retry_after_s
 from datastead.builtin.providers._reading import an_object, arguments, count, objects, string
+from datastead.builtin.providers._schemas import for_anthropic
 from datastead.builtin.providers._usage import counts_anything, tier_of
 from datastead.errors import (
     AIError,
@@ -196,7 +196,7 @@ def _output_config(call: Call, *, with_effort: bool) -> dict[str, Any] | None:
     if with_effort and (call.effort or call.budget_tokens):
         config["effort"] = _effort(call)
     if call.schema is not None:
-        config["format"] = {"type": "json_schema", "schema": closed(call.schema)}
+        config["format"] = {"type": "json_schema", "schema": for_anthropic(call.schema)}
     return config or None
 
 

@@ -240,6 +240,13 @@ def _check_calls(messages: list[Mapping[str, Any]]) -> None:
         raise Fault("invalid", "messages: `tool_use` ids were found without `tool_result` blocks immediately after")
 
 
+_REFUSED = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems",
+     "uniqueItems"}
+)  # fmt: skip
+"""Keywords that its structured outputs do not take. Source: its guide on them, 2026."""
+
+
 def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     wanted = (body.get("output_config") or {}).get("format") or {}
     schema = wanted.get("schema") if wanted.get("type") == "json_schema" else None
@@ -254,8 +261,16 @@ def _check_closed(schema: Any) -> None:
     if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
         text = "For 'object' type, 'additionalProperties' must be explicitly set to false"
         raise Fault("invalid", f"output_config.format.schema: {text}")
+    refused = next((key for key in schema if _is_refused(key, schema[key])), None)
+    if refused is not None:
+        text = f"For '{schema.get('type')}' type, property '{refused}' is not supported"
+        raise Fault("invalid", f"output_config.format.schema: {text}")
     for inner in [*(schema.get("properties") or {}).values(), schema.get("items"), *(schema.get("anyOf") or [])]:
         _check_closed(inner)
+
+
+def _is_refused(key: str, value: Any) -> bool:
+    return key in _REFUSED or (key == "minItems" and value not in (0, 1))
 
 
 def _must_call(choice: Any, tools: tuple[str, ...]) -> str | None:

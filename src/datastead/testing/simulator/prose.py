@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import Any
 from zlib import crc32
 
+import orjson
+
 _WORD = re.compile(r"[^\W\d_][\w'-]*")
 _SUBJECT = re.compile(
     r"(?im)^.*?\b(?:title|subject|topic|headline|name)\s*:\s*(\S.*)$"
@@ -15,6 +17,7 @@ _SUBJECT = re.compile(
 )
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _LABEL = re.compile(r"(?im)^\s*(?:content|text|body|article|summary|data)\s*:\s*")
+_IN_WORDS = re.compile(r"Has to fit (\{.*\})\.$")
 _COMMON = frozenset(
     """about above after again against along also among another answer any are around article because been before being
     below between both brief content could describe description detail detailed does doing down during each every from
@@ -115,6 +118,12 @@ def value_for(schema: Mapping[str, Any], prompt: str) -> Any:
     return _Filler(schema, sentences(prompt)).fill(schema, "answer", 0)
 
 
+def _described(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the description says in place of keywords that the vendor's mode does not take: a model reads it."""
+    said = _IN_WORDS.search(str(schema.get("description") or ""))
+    return orjson.loads(said[1]) if said else {}
+
+
 class _Filler:
     """Fills one schema; `root` is what its `$ref`s point into."""
 
@@ -125,6 +134,7 @@ class _Filler:
     def fill(self, schema: Any, name: str, depth: int) -> Any:
         if not isinstance(schema, Mapping) or depth > 8:
             return None
+        schema = {**schema, **_described(schema)}
         for key in ("const", "default"):
             if key in schema:
                 return schema[key]
