@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from datastead import Provider
@@ -55,7 +56,9 @@ class OpenAIWire(Provider):
         def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
             nonlocal chosen
             if chosen is None:
-                wire = _responses if "type" in chunk else _chat_completions
+                wire = _wire_of(chunk)
+                if wire is None:
+                    return ()
                 chosen = wire.decoder(self.name)
             return chosen(chunk)
 
@@ -84,6 +87,14 @@ class OpenAIWire(Provider):
     def is_openai_reasoning(self, model: "ModelDefinition", call: Call) -> bool:  # noqa: ARG002  a subclass looks at it
         """Whether it is one of OpenAI's reasoning models. By name: those of other vendors take what these refuse."""
         return bool(_OPENAI_REASONING.search(call.model))
+
+
+def _wire_of(chunk: dict[str, Any]) -> ModuleType | None:
+    """The wire format that a stream's first chunk is in; None where it could be either, as a ping is."""
+    kind = chunk.get("type")
+    if isinstance(kind, str) and (kind == "error" or kind.startswith("response.")):
+        return _responses
+    return _chat_completions if {"choices", "error", "object"} & chunk.keys() else None
 
 
 def _sent(endpoint: Endpoint, path: str, body: Mapping[str, Any]) -> WireRequest:
