@@ -401,6 +401,7 @@ class InvalidOutput(AIError):
     """The model's answer does not have the shape that was asked for."""
 
     code = "INVALID_OUTPUT"
+    result: object | None = None  # the `GenerationResult`, where an answer came; not a detail: those are shown
     cause = (
         "The answer was cut, or the model refused or did not keep to the schema, or gave a tool call broken arguments."
     )

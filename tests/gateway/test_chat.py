@@ -267,3 +267,32 @@ def test_a_stream_that_does_not_fit_its_schema_ends_in_an_error_and_not_in_two_a
         texts.extend(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert caught.value.code == "invalid_output"
     assert "Rome" not in "".join(texts)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_with_a_schema_that_is_cut_is_no_error_but_ends_by_its_length(
+    gateway: Gateway, simulator: Simulator, stream: bool, wire: str
+) -> None:
+    simulator.script({"text": '{"name": "Rome, ' + "the eternal city, " * 20 + '"}'})
+    asked = gateway.client().chat.completions.with_raw_response.create(
+        model=WIRES[wire], messages=ASK, response_format=SCHEMA, max_tokens=16, stream=stream
+    )
+    if stream:
+        choices = [chunk.choices[0] for chunk in asked.parse() if chunk.choices]
+        text, reason = "".join(each.delta.content or "" for each in choices), choices[-1].finish_reason
+    else:
+        (choice,) = asked.parse().choices
+        text, reason = choice.message.content or "", choice.finish_reason
+    row = gateway.row(asked.headers["x-datastead-call"])
+    assert (text.startswith('{"name"'), text.endswith("}"), reason) == (True, False, "length")
+    assert (row["state"], row["finish_reason"]) == ("settled", "length")
+
+
+def test_an_answer_with_a_schema_that_is_withheld_is_no_error_but_says_so(
+    gateway: Gateway, simulator: Simulator
+) -> None:
+    part = {"role": "assistant", "content": '{"name": "Ro'}
+    body = {"choices": [{"index": 0, "message": part, "finish_reason": "content_filter"}]}
+    simulator.script({"kind": "body", "body": body})
+    answer = gateway.client().chat.completions.create(model="local", messages=ASK, response_format=SCHEMA)
+    assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("content_filter", '{"name": "Ro')

@@ -120,3 +120,20 @@ def test_an_error_in_a_stream_of_responses_is_the_clients_exception(gateway: Gat
         events = gateway.client().responses.create(model="claude-haiku-4-5", input="Hi", stream=True)
         kinds.extend(event.type for event in events)
     assert kinds[-1] == "response.failed"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_with_a_schema_that_is_cut_is_incomplete_and_no_error(
+    gateway: Gateway, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": '{"name": "Rome, ' + "the eternal city, " * 20 + '"}'})
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    given: Any = {"format": {"type": "json_schema", "name": "city", "schema": schema}}
+    answer: Any = gateway.client().responses.create(
+        model="claude-haiku-4-5", input="Go on.", text=given, max_output_tokens=16, stream=stream
+    )
+    if stream:
+        *_, last = answer
+        answer = last.response
+    assert (answer.status, answer.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert answer.output_text.startswith('{"name"')

@@ -81,6 +81,7 @@ class Job:
             value = self.shape.value(result)
         except InvalidOutput as problem:
             if self.first is not None or not can_be_repaired(problem):
+                problem.result = whole
                 raise self._final(problem) from problem.__cause__
             self._ask_again(self.shape, result, problem)
             return None

@@ -17,7 +17,7 @@ from datastead.api.gateway.endpoint import Ask, Encoder
 from datastead.api.gateway.opaque import reasoning_details, reasoning_parts, tool_opaque
 from datastead.api.gateway.reading import wrong
 from datastead.context import Context
-from datastead.errors import InvalidRequest
+from datastead.errors import InvalidOutput, InvalidRequest
 from datastead.messages import Message, Part, Text, ToolCall, ToolResult
 
 _READ = frozenset(
@@ -78,6 +78,9 @@ class Chat:
 
     def refuse(self, error: BaseException) -> Json:
         return errors.refuse(error)
+
+    def unfinished(self, error: InvalidOutput) -> GenerationResult | None:
+        return errors.unfinished(error)
 
 
 def _refuse_what_is_not_there(body: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from datastead.api.body import invalid, parse_json, read_bytes
 from datastead.api.gateway.leaving import Leaving
 from datastead.api.request import context_of, parameters_of
 from datastead.context import Context
-from datastead.errors import DatasteadError, InvalidCredentials
+from datastead.errors import DatasteadError, InvalidCredentials, InvalidOutput
 from datastead.messages import StreamEvent
 
 Headers = list[tuple[bytes, bytes]]
@@ -69,6 +69,9 @@ class Dialect(Protocol):
 
     def refuse(self, error: BaseException) -> Json: ...
 
+    def unfinished(self, error: InvalidOutput) -> GenerationResult | None:
+        """The answer, where these clients want one that broke off before it fitted; None = it is an error to them."""
+
 
 class ModelEndpoint:
     """One dialect, as an ASGI app."""
@@ -94,7 +97,13 @@ class ModelEndpoint:
             await self._dialect.refuse(error)(scope, receive, send)
 
     async def _whole(self, ctx: Context, ask: Ask) -> Json:
-        result = await ctx.services.ai.generate(ask.prompt, **ask.options)
+        try:
+            result = await ctx.services.ai.generate(ask.prompt, **ask.options)
+        except InvalidOutput as error:
+            unfinished = self._dialect.unfinished(error)
+            if unfinished is None:
+                raise
+            result = unfinished
         return Json(self._dialect.whole(ask, result), headers=said_of(ctx, ask, result.call, result.cost))
 
     async def _stream(self, ctx: Context, ask: Ask, send: Send, leaving: Leaving) -> None:
@@ -117,6 +126,9 @@ class ModelEndpoint:
                 if piece:
                     await _send(send, piece)
             return encoder.end(stream.result)
+        except InvalidOutput as error:
+            unfinished = self._dialect.unfinished(error)
+            return encoder.fail(error) if unfinished is None else encoder.end(unfinished)
         except Exception as error:  # noqa: BLE001  the status is out already: the error is an event
             return encoder.fail(error)
 

@@ -11,6 +11,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from datastead import errors
+from datastead.ai.engine import GenerationResult
 from datastead.api.answers import Json
 from datastead.api.errors import route_not_found
 from datastead.api.gateway.endpoint import Headers, expected
@@ -45,6 +46,13 @@ def refuse(error: BaseException) -> Json:
     """The answer to a request that failed."""
     status, body = described(error)
     return Json({"error": body}, status, _headers(error))
+
+
+def unfinished(error: errors.InvalidOutput) -> GenerationResult | None:
+    """The answer that was cut at its longest or withheld: to OpenAI's clients that is no error, its end says so."""
+    result = error.result
+    broke_off = error.details.get("cause") in {"length", "content-filter"}
+    return result if broke_off and isinstance(result, GenerationResult) else None
 
 
 class NotFound:

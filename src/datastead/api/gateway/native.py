@@ -13,6 +13,7 @@ from datastead.api.gateway.endpoint import Ask, Encoder
 from datastead.api.gateway.options import own_options
 from datastead.api.gateway.reading import model_of, wrong
 from datastead.context import Context
+from datastead.errors import InvalidOutput
 from datastead.messages import (
     Finished,
     ReasoningDelta,
@@ -48,6 +49,9 @@ class Native:
 
     def refuse(self, error: BaseException) -> Json:
         return error_answer(error, contract=False)
+
+    def unfinished(self, error: InvalidOutput) -> GenerationResult | None:  # noqa: ARG002  here it is an error
+        return None
 
 
 def _with_data(prompt: Any, data: Any) -> Any:

@@ -16,7 +16,7 @@ from datastead.api.gateway.reading import wrong
 from datastead.api.gateway.response_stream import ResponseEncoder
 from datastead.api.gateway.response_words import items_of, response
 from datastead.context import Context
-from datastead.errors import InvalidRequest
+from datastead.errors import InvalidOutput, InvalidRequest
 from datastead.messages import Message, Part, Reasoning, Role, Text, ToolCall, ToolResult
 
 _READ = frozenset(
@@ -56,6 +56,9 @@ class Responses:
 
     def refuse(self, error: BaseException) -> Json:
         return errors.refuse(error)
+
+    def unfinished(self, error: InvalidOutput) -> GenerationResult | None:
+        return errors.unfinished(error)
 
 
 def _refuse_what_is_kept_elsewhere(body: Mapping[str, Any]) -> None:
