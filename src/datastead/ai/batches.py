@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[["Transaction"], Any]
 LARGEST = 64
+TURNS = 4
+"""So many turns of the loop a batch waits at most, while it grows."""
 
 
 class Batches:
@@ -25,20 +27,29 @@ class Batches:
         self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, work: "Callable[[Transaction], T]") -> T:
-        """What the work gave, once it is committed. It may run again, and is done also when the caller is cancelled."""
+    async def write(self, work: "Callable[[Transaction], T]", until: float | None = None) -> T:
+        """What the work gave, once it is committed. It may run again, and is done also when the caller is cancelled.
+
+        until: by the loop's clock; raises `TimeoutError` then, and the work is done all the same.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append((work, future))
         if self._writing is None:
             self._writing = loop.create_task(self._write_all())
-        return await future
+        if until is None:
+            return await future
+        alarm = loop.call_at(until, _tell, future, None, TimeoutError())
+        try:
+            return await future
+        finally:
+            alarm.cancel()
 
     async def _write_all(self) -> None:
         """Writes until nobody waits. What comes in meanwhile goes with the next batch."""
         try:
-            await asyncio.sleep(0)  # so that what is ready to run now comes along
             while self._waiting:
+                await self._gather()
                 batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
                 await self._write_batch(batch)
         finally:
@@ -46,6 +57,17 @@ class Batches:
             for _, future in self._waiting:
                 future.cancel()
             self._waiting.clear()
+
+    async def _gather(self) -> None:
+        """Lets what is ready to run now come along, as long as each turn of the loop brings more: a commit costs most.
+
+        A loop that has nothing else to do turns once, in microseconds.
+        """
+        for _ in range(TURNS):
+            have = len(self._waiting)
+            await asyncio.sleep(0)
+            if len(self._waiting) == have:
+                return
 
     async def _write_batch(self, batch: list[tuple[Work, "asyncio.Future[Any]"]]) -> None:
         try:

@@ -206,8 +206,7 @@ class Caller:
         self._open.add(attempt.id)
         self._keep_renewing()
         try:
-            async with asyncio.timeout_at(plan.until):
-                outcome = await self._ledger.hold(hold)
+            outcome = await self._ledger.hold(hold, plan.until)
         except BaseException as error:
             self._open.discard(attempt.id)
             if self._observers is not None and isinstance(error, AIError):

@@ -177,17 +177,18 @@ class Ledger:
         )
         self._doubt = prepare(_doubted().where(_calls.c.id == sa.bindparam("call_id", None, _calls.c.id.type)))
 
-    async def hold(self, hold: Hold) -> Outcome:
+    async def hold(self, hold: Hold, until: float | None = None) -> Outcome:
         """Writes the row of an attempt, if the key has no answer and the budgets cover it.
 
-        Raises `BudgetExceeded` or `UnpricedModel`; then nothing is written.
+        Raises `BudgetExceeded` or `UnpricedModel`; then nothing is written. until: by the loop's clock; raises
+        `TimeoutError` then, and the row may be written later.
         """
         now = self._clock()
         parameters = self._held(hold, now)
         insert = self._insert_held if hold.key is None else self._hold_keyed
         self._waiting[hold.id] = hold.need
         try:
-            outcome = await self._batches.write(lambda transaction: insert(transaction, hold, parameters, now))
+            outcome = await self._batches.write(lambda transaction: insert(transaction, hold, parameters, now), until)
         except sa.exc.IntegrityError:
             if hold.key is None:
                 raise

@@ -97,6 +97,9 @@ def bound_nano_usd(
     elif tier == "priority":
         return None
     plain = plain and not price.caches_unasked
+    if len(scales) == 1 and not price.long:  # nearly always
+        total = input_tokens * _dearest_input(price.rates, plain) + output_tokens * _dearest_output(price.rates)
+        return -(-total // MILLION)
     total = max(input_tokens * _dearest_input(rates, plain) + output_tokens * _dearest_output(rates)
                 for scale in scales for rates in _reachable(scale, input_tokens))  # fmt: skip
     return -(-total // MILLION)

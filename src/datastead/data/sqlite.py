@@ -157,7 +157,8 @@ class SqliteDriver:
 
     def timestamp(self, moment: datetime) -> str:
         """Text as `Timestamp` columns hold it, so that it compares and sorts as time does."""
-        return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+        utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+        return utc.isoformat(" ", "microseconds")[:26]
 
     def close(self) -> None:
         self._engine.dispose()
