@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datastead.events import Bus as Bus
     from datastead.events import Event as Event
     from datastead.extensions import Chain as Chain
+    from datastead.extensions import Decoder as Decoder
     from datastead.extensions import Options as Options
     from datastead.extensions import Provider as Provider
     from datastead.extensions import Registry as Registry
@@ -57,7 +58,7 @@ _HOMES = {
     "datastead.data.query": ("Query",),
     "datastead.events": ("Bus", "Event"),
     "datastead.extensions": (
-        "Chain", "Options", "Provider", "Registry", "Trigger", "TriggerRequest",
+        "Chain", "Decoder", "Options", "Provider", "Registry", "Trigger", "TriggerRequest",
         "operation", "provider", "storage", "template_filter", "trigger",
     ),
     "datastead.files.files": ("Files", "Upload"),

@@ -144,6 +144,34 @@ def trigger(name: str, options: type[OptionsT]) -> Callable[[type[Trigger[Option
     return lambda cls: TriggerType(name, options, cls())
 
 
+DecodeAll = Callable[[Iterable[dict[str, Any]], list[StreamEvent]], None]
+"""Puts the events of parsed SSE `data` objects into a list; those before an error, too."""
+
+
+class Decoder:
+    """What `Provider.decoder` gives where it takes many objects at once. It is a function of one, too."""
+
+    __slots__ = ("all",)
+
+    def __init__(self, all: DecodeAll) -> None:
+        self.all = all
+
+    def __call__(self, chunk: dict[str, Any]) -> Iterable[StreamEvent]:
+        events: list[StreamEvent] = []
+        self.all((chunk,), events)
+        return events
+
+    @staticmethod
+    def each(decode: Callable[[dict[str, Any]], Iterable[StreamEvent]]) -> DecodeAll:
+        """The same, of a function of one object."""
+
+        def decode_all(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
+            for chunk in chunks:
+                events += decode(chunk)
+
+        return decode_all
+
+
 class Provider:
     """One wire format, as pure mappings: no I/O here. `ai/call.py` does the HTTP, once for all.
 
@@ -163,7 +191,10 @@ class Provider:
         raise NotImplementedError
 
     def decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
-        """For one stream: a function from each parsed SSE `data` object to its events. May raise `AIError`."""
+        """For one stream: a function from each parsed SSE `data` object to its events. May raise `AIError`.
+
+        A `Decoder` is one that takes several at once, which is cheaper.
+        """
         raise NotImplementedError
 
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:

@@ -1,6 +1,6 @@
 """One attempt at a model call: what is sent, what has come back, and what both come to. No I/O."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import getrandbits
 from time import perf_counter, time_ns
@@ -16,6 +16,7 @@ from datastead.ai.prices import Price, cost_nano_usd
 from datastead.ai.results import AttemptMade, Collected, GenerationResult
 from datastead.ai.sse import SseParser
 from datastead.errors import AIError, ContentFiltered, DatasteadError, ProviderUnavailable
+from datastead.extensions import DecodeAll, Decoder
 from datastead.messages import EmbeddingCall, Finished, Started, StreamEvent, Usage, UsageReport
 
 CANCELLED = "CANCELLED"
@@ -52,7 +53,7 @@ class Attempt:
     warnings: Warnings = ()
     request_id: str | None = None
     _parser: SseParser = field(default_factory=SseParser)
-    _decode: Callable[[dict[str, Any]], Iterable[StreamEvent]] | None = None
+    _decode: DecodeAll | None = None
     _whole: list[bytes] = field(default_factory=list)
 
     @property
@@ -111,12 +112,13 @@ class Attempt:
     def _decode_into(self, events: list[StreamEvent], received: bytes) -> None:
         parser = self._parser
         decode = self._decode or self._new_decoder()
-        for chunk in parser.objects(received):
-            events += decode(chunk)
+        for chunks in parser.objects(received):
+            decode(chunks, events)
         self.at_end = self.at_end or parser.done
 
-    def _new_decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
-        self._decode = self.plan.target.provider.decoder()
+    def _new_decoder(self) -> DecodeAll:
+        decode = self.plan.target.provider.decoder()
+        self._decode = decode.all if isinstance(decode, Decoder) else Decoder.each(decode)
         return self._decode
 
     def _feed_json(self, received: bytes) -> list[StreamEvent]:

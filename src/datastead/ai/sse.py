@@ -28,32 +28,34 @@ _LAST = b"\n\ndata: [DONE]"
 class SseParser:
     """One stream's parser. `done`: the provider has said `[DONE]`."""
 
-    __slots__ = ("_rest", "done")
+    __slots__ = ("_between", "_rest", "done")
 
     def __init__(self) -> None:
         self.done = False
+        self._between = b"\n\ndata:"
         self._rest = b""
 
-    def objects(self, received: bytes) -> Iterator[dict[str, Any]]:
-        """The objects of the events that are complete with what was received; nothing received = the end.
+    def objects(self, received: bytes) -> Iterator[Iterable[dict[str, Any]]]:
+        """The objects of the events that are complete with what was received, several at a time; nothing = the end.
 
         Raises `ProviderUnavailable` over data that is not JSON, after the objects before it.
         """
         text = self._rest + (received or b"\n\n") if self._rest or not received else received
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n")
-        while (end := self._slice(text)) >= 0:
-            yield from self._together(text[:end])
-            text = text[end + 2 :]
-        if len(text) > LONGEST_EVENT_BYTES:
+        start = 0
+        while (end := self._slice(text, start)) >= 0:
+            yield self._together(text[start:end])
+            start = end + 2
+        if len(text) - start > LONGEST_EVENT_BYTES:
             raise ProviderUnavailable("The provider sends an event without an end.")
-        self._rest = text
+        self._rest = text[start:]
 
     @staticmethod
-    def _slice(text: bytes) -> int:
+    def _slice(text: bytes, start: int) -> int:
         """Where the events end that are parsed next; -1 where none is complete."""
-        end = text.rfind(b"\n\n", 0, SLICE_BYTES)
-        return end if end >= 0 else text.find(b"\n\n")
+        end = text.rfind(b"\n\n", start, start + SLICE_BYTES)
+        return end if end >= 0 else text.find(b"\n\n", start)
 
     def _together(self, events: bytes) -> Iterable[dict[str, Any]]:
         """Several events, parsed as one JSON array: at half the cost of one by one.
@@ -63,7 +65,7 @@ class SseParser:
         done = events.endswith(_LAST)
         start = _BEFORE.match(events)
         if start is not None:
-            joined, count = _BETWEEN.subn(b",", events[start.end() : len(events) - len(_LAST) * done])
+            joined, count = self._joined(events[start.end() : len(events) - len(_LAST) * done])
             try:
                 found: list[Any] = orjson.loads(b"[" + joined + b"]")
             except orjson.JSONDecodeError:
@@ -72,6 +74,18 @@ class SseParser:
                 self.done = self.done or done
                 return [event for event in found if event.__class__ is dict]
         return self._one_by_one(events)
+
+    def _joined(self, events: bytes) -> tuple[bytes, int]:
+        """The data with commas between, and how many. What is between two is nearly always what was there before."""
+        between = self._between
+        joined = events.replace(between, b",")
+        count = (len(events) - len(joined)) // (len(between) - 1)
+        other = _BETWEEN.search(joined) if b"\n" in joined else None
+        if other is None:
+            return joined, count
+        self._between = other[0]
+        joined, more = _BETWEEN.subn(b",", joined)
+        return joined, count + more
 
     def _one_by_one(self, events: bytes) -> Iterator[dict[str, Any]]:
         for block in events.split(b"\n\n"):

@@ -4,10 +4,11 @@ Sources: platform.openai.com/docs/api-reference/chat and /chat-streaming, 2026-1
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
+from datastead import Decoder
 from datastead.builtin.providers._content import (
     PDF,
     base64,
@@ -179,24 +180,27 @@ def error_object(chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> 
     return found or (chunk if chunk.get("object") == "error" else None)
 
 
-def decoder(provider: str) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
+def decoder(provider: str) -> Decoder:
     """Events of one stream, chunk by chunk. Chunks of nothing but text, nearly all of a stream, take the short way."""
     slow = _Stream(provider)
 
-    def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
-        if slow.is_plain:
-            try:
-                choice = chunk["choices"][0]
-                delta = choice["delta"]
-                text = delta["content"]
-                only = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
-                if only and text.__class__ is str and not choice["finish_reason"] and not chunk.get("usage"):
-                    return (TextDelta(text),) if text else ()
-            except (KeyError, IndexError, TypeError):
-                pass  # not such a chunk: the careful reader below takes any shape
-        return slow.events(chunk)
+    def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
+        for chunk in chunks:
+            if slow.is_plain:
+                try:
+                    choice = chunk["choices"][0]
+                    delta = choice["delta"]
+                    text = delta["content"]
+                    only = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
+                    if only and text.__class__ is str and not choice["finish_reason"] and not chunk.get("usage"):
+                        if text:
+                            events.append(TextDelta(text))
+                        continue
+                except (KeyError, IndexError, TypeError):
+                    pass  # not such a chunk: the careful reader below takes any shape
+            events += slow.events(chunk)
 
-    return decode
+    return Decoder(decode)
 
 
 class _Stream:

@@ -1,11 +1,11 @@
 """What `openai` and `openai-compatible` share: both speak both of OpenAI's wire formats."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from datastead import Provider
+from datastead import Decoder, Provider
 from datastead.builtin.providers import _chat_completions, _embeddings, _responses
 from datastead.builtin.providers._openai_errors import error_of
 from datastead.errors import AIError
@@ -50,19 +50,23 @@ class OpenAIWire(Provider):
             return _responses.events(body, self.name)
         return _chat_completions.events(body, self.name)
 
-    def decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
-        chosen: Callable[[dict[str, Any]], Iterable[StreamEvent]] | None = None
+    def decoder(self) -> Decoder:
+        chosen: Decoder | None = None
 
-        def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
+        def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
             nonlocal chosen
-            if chosen is None:
-                wire = _wire_of(chunk)
-                if wire is None:
-                    return ()
-                chosen = wire.decoder(self.name)
-            return chosen(chunk)
+            left = iter(chunks)
+            while chosen is None:
+                first = next(left, None)
+                if first is None:
+                    return
+                wire = _wire_of(first)
+                if wire is not None:
+                    chosen = wire.decoder(self.name)
+                    chosen.all((first,), events)
+            chosen.all(left, events)
 
-        return decode
+        return Decoder(decode)
 
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
         return error_of(self.name, status, headers, body)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from datastead import Decoder
 from datastead.builtin.providers._content import (
     data_url,
     inline_text,
@@ -239,18 +240,20 @@ def _finish(response: Mapping[str, Any]) -> Finished:
 _INCOMPLETE: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content-filter"}
 
 
-def decoder(provider: str) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
+def decoder(provider: str) -> Decoder:
     """Events of one stream, chunk by chunk. Text deltas, nearly all of a stream, take the short way at the top."""
     slow = _Stream(provider)
 
-    def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
-        if chunk.get("type") == "response.output_text.delta":
-            delta = chunk.get("delta")
-            if isinstance(delta, str):
-                return (TextDelta(delta),)
-        return slow.events(chunk)
+    def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
+        for chunk in chunks:
+            if chunk.get("type") == "response.output_text.delta":
+                delta = chunk.get("delta")
+                if isinstance(delta, str):
+                    events.append(TextDelta(delta))
+                    continue
+            events += slow.events(chunk)
 
-    return decode
+    return Decoder(decode)
 
 
 class _Stream:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from datastead import Provider, provider
+from datastead import Decoder, Provider, provider
 from datastead.builtin.providers._content import (
     PDF,
     base64,
@@ -100,18 +100,21 @@ class Anthropic(Provider):
             yield UsageReport(usage)
         yield _finished(string(body.get("stop_reason")))
 
-    def decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
+    def decoder(self) -> Decoder:
         slow = _Stream()
 
-        def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
-            if chunk.get("type") == "content_block_delta":
-                delta = chunk.get("delta")
-                if delta.__class__ is dict and delta.get("type") == "text_delta":
-                    text = delta.get("text")
-                    return (TextDelta(text),) if isinstance(text, str) else ()
-            return slow.events(chunk)
+        def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
+            for chunk in chunks:
+                if chunk.get("type") == "content_block_delta":
+                    delta = chunk.get("delta")
+                    if delta.__class__ is dict and delta.get("type") == "text_delta":
+                        text = delta.get("text")
+                        if isinstance(text, str):
+                            events.append(TextDelta(text))
+                        continue
+                events += slow.events(chunk)
 
-        return decode
+        return Decoder(decode)
 
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
         return _read(status, an_object(body).get("error") or body, retry_after_s(headers)).typed(TABLE)

@@ -6,12 +6,12 @@ Sources: ai.google.dev/api/generate-content, and /gemini-api/docs/thinking, /tho
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from datastead import Provider, provider
+from datastead import Decoder, Provider, provider
 from datastead.builtin.providers._content import base64, inline_text, merged, service_tier
 from datastead.builtin.providers._embeddings import vector
 from datastead.builtin.providers._errors import Refusal, Rule, retry_after_s
@@ -89,23 +89,25 @@ class Google(Provider):
             raise ProviderUnavailable("The provider's answer has no candidates.", provider="google")
         return _Stream().events(body)
 
-    def decoder(self) -> Callable[[dict[str, Any]], Iterable[StreamEvent]]:
+    def decoder(self) -> Decoder:
         slow = _Stream()
 
-        def decode(chunk: dict[str, Any]) -> Iterable[StreamEvent]:
-            if slow.started:
-                try:
-                    candidate = chunk["candidates"][0]
-                    part = candidate["content"]["parts"][0]
-                    text = part["text"]
-                    alone = len(part) == 1 and len(candidate["content"]["parts"]) == 1
-                    if alone and text.__class__ is str and "finishReason" not in candidate and not slow.thoughts:
-                        return (TextDelta(text),) if text else ()
-                except (KeyError, IndexError, TypeError):
-                    pass  # not such a chunk: the careful reader below takes any shape
-            return slow.events(chunk)
+        def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
+            for chunk in chunks:
+                if slow.is_plain:
+                    try:
+                        candidate = chunk["candidates"][0]
+                        (part,) = candidate["content"]["parts"]
+                        text = part["text"]
+                        if len(part) == 1 and text.__class__ is str and "finishReason" not in candidate:
+                            if text:
+                                events.append(TextDelta(text))
+                            continue
+                    except (KeyError, IndexError, TypeError, ValueError):
+                        pass  # not such a chunk: the careful reader below takes any shape
+                events += slow.events(chunk)
 
-        return decode
+        return Decoder(decode)
 
     def error(self, status: int, headers: Mapping[str, str], body: Any) -> AIError:
         whole = body[0] if isinstance(body, list) and body else body
@@ -340,11 +342,15 @@ _FINISH: Mapping[str, FinishReason] = {
 
 
 class _Stream:
-    """What has to be remembered in a stream. A whole answer is a stream of one chunk."""
+    """What has to be remembered in a stream. A whole answer is a stream of one chunk.
+
+    is_plain: it has started, and no thoughts are open.
+    """
 
     def __init__(self) -> None:
-        self.started = False
-        self.thoughts: list[str] = []
+        self.is_plain = False
+        self._started = False
+        self._thoughts: list[str] = []
         self._response_id: str | None = None
         self._calls = 0
         self._counted = False
@@ -352,13 +358,14 @@ class _Stream:
     def events(self, chunk: Mapping[str, Any]) -> Iterator[StreamEvent]:
         if chunk.get("error"):
             raise _error_in(chunk["error"])
-        if not self.started:
-            self.started = True
+        if not self._started:
+            self._started = True
             self._response_id = string(chunk.get("responseId")) or None
             yield Started(self._response_id, string(chunk.get("modelVersion")) or None)
         candidate = next(iter(objects(chunk.get("candidates"))), {})
         for part in objects(an_object(candidate.get("content")).get("parts")):
             yield from self._part(part)
+        self.is_plain = not self._thoughts
         reason = string(candidate.get("finishReason"))
         usage = usage_of(an_object(chunk.get("usageMetadata")), at_end=bool(reason))
         if usage is not None and (usage.total or not self._counted):
@@ -377,7 +384,7 @@ class _Stream:
         text, signature = string(part.get("text")), part.get(SIGNATURE)
         if part.get("thought"):
             if text:
-                self.thoughts.append(text)
+                self._thoughts.append(text)
                 yield ReasoningDelta(text)
             return
         if "functionCall" in part:
@@ -391,8 +398,8 @@ class _Stream:
 
     def _thought(self, signature: Any) -> Iterator[StreamEvent]:
         """The end of the thoughts: the wire does not mark it, but what follows does."""
-        if self.thoughts or signature:
-            text, self.thoughts = "".join(self.thoughts), []
+        if self._thoughts or signature:
+            text, self._thoughts = "".join(self._thoughts), []
             yield ReasoningDone(Reasoning(text, {SIGNATURE: signature} if signature else None))
 
     def _call(self, wire: Mapping[str, Any], signature: Any) -> Iterator[StreamEvent]:
