@@ -4,7 +4,7 @@
 
 Measures this process only (all its threads), on one core; the simulator is a process of its own, on another. Rounds
 are interleaved, 16 calls at a time, medians are printed. The baseline sends the same JSON; of a stream it splits the
-lines and parses each chunk.
+lines, parses each chunk and takes its text, as whoever reads a stream must.
 `--pieces`: the simulator writes each chunk by itself, as providers do, in place of blocks of 4 kB.
 """
 
@@ -122,19 +122,44 @@ async def _works(ai: AI, session: aiohttp.ClientSession, url: str, wire: str, ki
 
     async def bare_stream() -> None:
         async with session.post(address, data=orjson.dumps(body), headers=headers) as response:
-            assert await _read_chunks(response) >= CHUNKS
+            assert await _read_text(response, TEXTS[wire]) == len("word " * CHUNKS)
 
     return (bare_call if kind == "call" else bare_stream), ours
 
 
-async def _read_chunks(response: aiohttp.ClientResponse) -> int:
-    found, rest = 0, b""
+async def _read_text(response: aiohttp.ClientResponse, text_of: Callable[[Any], str]) -> int:
+    """How long the text of a stream is."""
+    length, rest = 0, b""
     async for received in response.content.iter_any():
         *lines, rest = (rest + received).split(b"\n")
         for line in lines:
             if line.startswith(b"data: ") and not line.startswith(b"data: [DONE]"):
-                found += bool(orjson.loads(line[6:]))
-    return found
+                length += len(text_of(orjson.loads(line[6:])))
+    return length
+
+
+def _responses_text(chunk: Any) -> str:
+    return chunk["delta"] if chunk["type"] == "response.output_text.delta" else ""
+
+
+def _chat_text(chunk: Any) -> str:
+    return chunk["choices"][0]["delta"].get("content") or "" if chunk["choices"] else ""
+
+
+def _messages_text(chunk: Any) -> str:
+    return chunk["delta"].get("text", "") if chunk["type"] == "content_block_delta" else ""
+
+
+def _gemini_text(chunk: Any) -> str:
+    return "".join(part.get("text", "") for part in chunk["candidates"][0]["content"]["parts"])
+
+
+TEXTS: dict[str, Callable[[Any], str]] = {
+    "openai": _responses_text,
+    "openai-compatible": _chat_text,
+    "anthropic": _messages_text,
+    "google": _gemini_text,
+}
 
 
 @asynccontextmanager
