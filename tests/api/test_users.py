@@ -131,7 +131,7 @@ def test_a_token_is_taken_without_being_repeated(server: Server) -> None:
         ({"status": ["active"]}, "INVALID_PAYLOAD"),
         ({"role": str(uuid4())}, "INVALID_FOREIGN_KEY"),
         ({"role": "Administrator"}, "INVALID_FOREIGN_KEY"),
-        ({"role": {"name": "x"}}, "INVALID_FOREIGN_KEY"),
+        ({"role": {"nickname": "x"}}, "INVALID_PAYLOAD"),
         ({"password": 5}, "INVALID_PAYLOAD"),
         ({"password": "x" * 2000}, "INVALID_PAYLOAD"),
         ({"tfa_secret": "JBSWY3DP"}, "INVALID_PAYLOAD"),

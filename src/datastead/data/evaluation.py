@@ -24,6 +24,14 @@ _SECONDS = {
 }
 
 
+class Linked(dict[str, Any]):
+    """An object in the place of an item's key, which it holds: compared with a key, it is that key."""
+
+    def __init__(self, value: Mapping[str, Any], key: Any) -> None:
+        super().__init__(value)
+        self.key = key
+
+
 def failures_of(ctx: Context, rule: Mapping[str, Any], value: Any, *, partial: bool = False) -> list[dict[str, Any]]:
     """What of the rule does not hold for the value, each `{path, type, expected, actual}`; empty where it holds.
 
@@ -115,6 +123,7 @@ def _entry(value: Any, key: str) -> Any:
 
 
 def _compared(known: _Known, operator: str, expected: Any, actual: Any, path: str) -> Iterator[dict[str, Any]]:
+    actual = actual.key if isinstance(actual, Linked) else actual
     compare = OPERATORS.get(operator)
     if compare is None:
         names = ", ".join(f"`{name}`" for name in OPERATORS)

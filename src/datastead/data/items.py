@@ -10,9 +10,11 @@ from datastead.context import Context
 from datastead.data import payloads
 from datastead.data.engine import Transaction
 from datastead.data.facts import learn
+from datastead.data.nesting import inspect, links_of, require_depth
 from datastead.data.permissions import GOVERNING, Action, admitted, changeable, rights_of
 from datastead.data.query import Query
 from datastead.data.reading import Reader
+from datastead.data.relations import Nested
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Schema
 from datastead.data.violations import violation_of
@@ -50,11 +52,15 @@ class _Target(NamedTuple):
 
 
 class Items:
-    """The items of a collection. Inside a transaction (`ctx.connection`) it takes part in that."""
+    """The items of a collection. Inside a transaction (`ctx.connection`) it takes part in that.
 
-    def __init__(self, ctx: Context, collection: str) -> None:
+    depth: 1, or how deep they lie in the payload of others.
+    """
+
+    def __init__(self, ctx: Context, collection: str, *, depth: int = 1) -> None:
         self._ctx = ctx
         self._name = collection
+        self._depth = depth
 
     @property
     def collection(self) -> str:
@@ -90,7 +96,7 @@ class Items:
     async def write_singleton(self, payload: Mapping[str, Any], *, emit: bool = True) -> Key:
         """Changes the only item of a singleton, or creates it; its key."""
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name)
+            items = Items(ctx, self._name, depth=self._depth)
             keys = await items.keys(Query(limit=1))
             if not keys:
                 return await items.create(payload, emit=emit)
@@ -111,17 +117,23 @@ class Items:
         target = await self._open()
         assert target.primary
         checked = [admitted(self._ctx, *target, payloads.checked(*target, payload)) for payload in _listed(new)]
+        self._inspect(target, checked)
         if not checked:
             return []
         async with self._ctx.transaction() as ctx:
-            database = ctx.services.database
+            database, nested = ctx.services.database, self._nested(ctx, target, emit=emit)
             filled = [await self._filled(ctx, target, payload, emit=emit) for payload in checked]
-            await self._guarded(ctx, "create", *((payload, ()) for payload in filled))
-            rows = [payloads.row_of(*target, payload, "create", database.dialect) for payload in filled]
+            is_plain = all(map(links_of(*target).is_plain, filled))
+            flat = filled if is_plain else [await nested.before(payload) for payload in filled]
+            await self._guarded(ctx, "create", *((payload, ()) for payload in flat))
+            rows = [payloads.row_of(*target, payload, "create", database.dialect) for payload in flat]
             keys = await self._run(ctx, Writer(database, *target).insert(rows))
             await self._settle(ctx, "create", keys)
+            if not is_plain:
+                for key, payload in zip(keys, filled, strict=True):
+                    await nested.after(key, payload, is_new=True)
             if emit:
-                shown = [payloads.shown(target.collection, payload) for payload in filled]
+                shown = [payloads.shown(*target, payload) for payload in filled]
                 pairs = zip(shown, keys, strict=True)
                 events = [self._event("action", "create", payload, (key,)) for payload, key in pairs]
                 await ctx.services.bus.action(ctx, events)
@@ -139,19 +151,27 @@ class Items:
         rights = changeable(self._ctx, *target, "update", checked)
         if not encoded or not checked:
             return await self._existing(target, keys)
+        self._inspect(target, [checked], times=len(encoded))
         if target.primary in checked and len(encoded) > 1:
             reason = f"Several items of `{self._name}` cannot be given one key"
             raise InvalidPayload(f"{reason}.", reason=reason, collection=self._name, field=target.primary)
         async with self._ctx.transaction() as ctx:
             await self._require_rows(ctx, target, keys, rights)
-            database = ctx.services.database
+            database, nested = ctx.services.database, self._nested(ctx, target, emit=emit)
+            if not links_of(*target).is_plain(checked):
+                encoded = list(await nested.known(target.collection, keys))
+                if not encoded:
+                    return []
             filled = await self._filled(ctx, target, checked, tuple(keys), emit=emit)
-            await self._guarded(ctx, "update", (filled, tuple(keys)))
-            row = payloads.row_of(*target, filled, "update", database.dialect)
-            changed = await self._run(ctx, Writer(database, *target).update(row, encoded))
+            flat = await nested.before(filled, keys)
+            await self._guarded(ctx, "update", (flat, tuple(keys)))
+            row = payloads.row_of(*target, flat, "update", database.dialect)
+            changed = await self._run(ctx, Writer(database, *target).update(row, encoded)) if row else encoded
             await self._settle(ctx, "update", changed)
+            for key in changed:
+                await nested.after(key, filled, is_new=False)
             if emit and changed:
-                event = self._event("action", "update", payloads.shown(target.collection, filled), tuple(changed))
+                event = self._event("action", "update", payloads.shown(*target, filled), tuple(changed))
                 await ctx.services.bus.action(ctx, [event])
         return changed
 
@@ -173,7 +193,7 @@ class Items:
     async def update_by_query(self, query: Query, payload: Mapping[str, Any], *, emit: bool = True) -> list[Key]:
         """Changes the items that the query asks for; their keys. Without a `limit` that is all of them."""
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name)
+            items = Items(ctx, self._name, depth=self._depth)
             return await items.update_many(await items.keys(_unbounded(query)), payload, emit=emit)
 
     async def update_batch(self, changes: Sequence[Mapping[str, Any]], *, emit: bool = True) -> list[Key]:
@@ -183,9 +203,10 @@ class Items:
         if any(not isinstance(payload, Mapping) or payload.get(primary) is None for payload in listed):
             reason = f"Each item needs its key `{primary}`"
             raise InvalidPayload(f"{reason}.", reason=reason, collection=self._name, field=primary)
+        self._inspect(await self._open(), listed)
         changed: list[Key] = []
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name)
+            items = Items(ctx, self._name, depth=self._depth)
             for payload in listed:
                 rest = {name: value for name, value in payload.items() if name != primary}
                 changed += await items.update_many([payload[primary]], rest, emit=emit)
@@ -217,7 +238,7 @@ class Items:
     async def delete_by_query(self, query: Query, *, emit: bool = True) -> list[Key]:
         """Deletes the items that the query asks for; their keys. Without a `limit` that is all of them."""
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name)
+            items = Items(ctx, self._name, depth=self._depth)
             return await items.delete_many(await items.keys(_unbounded(query)), emit=emit)
 
     async def _open(self) -> _Target:
@@ -277,13 +298,27 @@ class Items:
         """
         verb: payloads.Verb = "create" if keys is None else "update"
         if emit:
-            masked = payloads.shown(target.collection, payload)
+            masked = payloads.shown(*target, payload)
             filtered = await ctx.services.bus.filter(ctx, self._event("filter", verb, masked, keys or ()))
             if filtered is not masked:
-                payload = payloads.checked(*target, payloads.unconcealed(target.collection, filtered, payload))
+                payload = payloads.checked(*target, payloads.unconcealed(*target, filtered, payload))
+                self._inspect(target, [payload], times=len(keys or (None,)))
+        payloads.validate(ctx, target.collection, payload)
         return await payloads.hashed(
             ctx, target.collection, payloads.with_specials(target.collection, payload, verb, ctx)
         )
+
+    def _inspect(self, target: _Target, written: Sequence[Item], *, times: int = 1) -> None:
+        """Raises `InvalidPayload` for what cannot be written, before anything is. Nested items have been looked at."""
+        if self._depth == 1:
+            inspect(*target, written, self._ctx.services.settings, times=times)
+
+    def _nested(self, ctx: Context, target: _Target, *, emit: bool) -> Nested:
+        def inside(collection: str) -> Items:
+            require_depth(self._depth, ctx.services.settings.max_relational_depth)
+            return Items(ctx, collection, depth=self._depth + 1)
+
+        return Nested(ctx, *target, inside, emit)
 
     async def _guarded(self, ctx: Context, verb: str, *writes: tuple[Any, tuple[Key, ...]]) -> None:
         """writes: payloads, each with the keys that it is for."""

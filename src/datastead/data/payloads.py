@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
 from datastead.context import Context
+from datastead.data.evaluation import failures_of
+from datastead.data.nesting import links_of, mapped, objects_in
 from datastead.data.schema import Collection, Field, Schema
 from datastead.data.values import Encoder, encoder
 from datastead.data.vault import Vault, concealed, in_secrets, is_sealed, place_of
@@ -21,19 +24,17 @@ def checked(schema: Schema, collection: Collection, payload: Any) -> dict[str, A
     if not isinstance(payload, Mapping):
         reason = f"An item of `{collection.name}` has to be an object"
         raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name)
-    return {name: value for name, value in payload.items() if _is_stored(schema, collection, name)}
+    return {name: value for name, value in payload.items() if _is_written(schema, collection, name)}
 
 
-def _is_stored(schema: Schema, collection: Collection, name: Any) -> bool:
+def _is_written(schema: Schema, collection: Collection, name: Any) -> bool:
     item = collection.fields.get(name) if isinstance(name, str) else None
     if item is None:
         known = ", ".join(f"`{field}`" for field in list(collection.fields)[:NAMES_SHOWN])
         reason = f"`{str(name)[:100]}` is not a field of `{collection.name}`, whose fields are {known}"
         raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name, field=str(name)[:100])
     if item.column is None:
-        if schema.inverse(collection.name, item.name) is not None:
-            _refuse(item, "belongs to the items that refer here, and is changed in these")
-        return False
+        return name in links_of(schema, collection).many
     if item.column.is_generated:
         _refuse(item, "is worked out by the database")
     return True
@@ -42,6 +43,35 @@ def _is_stored(schema: Schema, collection: Collection, name: Any) -> bool:
 def _refuse(item: Field, why: str) -> None:
     reason = f"`{item.name}` of `{item.collection}` {why}"
     raise InvalidPayload(f"{reason}.", reason=reason, collection=item.collection, field=item.name)
+
+
+def validate(ctx: Context, collection: Collection, payload: Mapping[str, Any]) -> None:
+    """Raises `FailedValidation` for a value that its field's own rule (`meta.validation`) does not allow."""
+    for item in collection.validated:
+        if item.name not in payload or item.meta is None:
+            continue
+        rule = item.meta["validation"]
+        seen = payload if _names(rule, item.name) else {item.name: payload[item.name]}
+        failures = failures_of(ctx, rule if seen is payload else {item.name: rule}, seen, partial=True)
+        if failures:
+            raise _not_allowed(item, failures[0]["type"])
+
+
+def _names(rule: Any, name: str) -> bool:
+    """Whether the rule is about fields, of which this is one; or else about the value itself."""
+    if isinstance(rule, Mapping):
+        return name in rule or any(_names(part, name) for part in rule.values())
+    return isinstance(rule, list) and any(_names(part, name) for part in rule)
+
+
+def _not_allowed(item: Field, kind: str) -> FailedValidation:
+    said = item.meta.get("validation_message") if item.meta else None
+    reason = (
+        str(said) if said else f"The value of `{item.name}` of `{item.collection}` is not one that the field allows"
+    )
+    return FailedValidation(
+        reason if said else f"{reason}.", reason=reason, collection=item.collection, field=item.name, type=kind, path=[]
+    )
 
 
 async def hashed(ctx: Context, collection: Collection, payload: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +112,7 @@ def _is_listed(value: Any) -> bool:
 def with_specials(collection: Collection, payload: dict[str, Any], verb: Verb, ctx: Context) -> dict[str, Any]:
     """With the fields that fill themselves in: dates, users, and keys that are UUIDs."""
     filled = dict(payload)
-    for item in _specials(collection):
+    for item in collection.specials:
         value = _special(item, verb, ctx)
         if value is None:
             continue
@@ -90,10 +120,6 @@ def with_specials(collection: Collection, payload: dict[str, Any], verb: Verb, c
             continue
         filled[item.name] = value
     return filled
-
-
-def _specials(collection: Collection) -> list[Field]:
-    return [item for item in collection.columns.values() if item.special]
 
 
 def _special(item: Field, verb: Verb, ctx: Context) -> Any:
@@ -127,9 +153,9 @@ def row_of(
         if value is None:
             _check_null(collection.fields[name], verb)
     if verb == "create":
-        for item in collection.columns.values():
+        for item in collection.required:
             if item.name not in row:
-                _check_missing(item)
+                raise _missing(item)
     return {
         name: value
         for name, value in row.items()
@@ -157,21 +183,27 @@ def _check_null(item: Field, verb: Verb) -> None:
     )
 
 
-def _check_missing(item: Field) -> None:
-    column = item.column
-    if column is None or column.is_nullable or column.has_default:
-        return
+def _missing(item: Field) -> FailedValidation:
     reason = f"The field `{item.name}` of `{item.collection}` is required"
-    raise FailedValidation(
+    return FailedValidation(
         f"{reason}.", reason=reason, collection=item.collection, field=item.name, type="required", path=[]
     )
 
 
-def shown(collection: Collection, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload for those who hear of the change: without what is concealed."""
-    return {
-        name: _concealed(collection.fields[name], value) for name, value in payload.items() if name in collection.fields
-    }
+def shown(schema: Schema, collection: Collection, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload for those who hear of the change: without what is concealed, in it and in the items that it holds."""
+    fields = collection.fields
+    masked = {name: _concealed(fields[name], value) for name, value in payload.items() if name in fields}
+    links = links_of(schema, collection)
+    if not links.is_plain(payload):
+        for name in links.in_use(payload):
+            inner, is_many = links.inner(schema, name, payload), name in links.many
+            masked[name] = mapped(payload[name], partial(_shown_inner, schema, inner), is_many=is_many)
+    return masked
+
+
+def _shown_inner(schema: Schema, collection: Collection | None, payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if collection is None else shown(schema, collection, payload)
 
 
 def _concealed(item: Field, value: Any) -> Any:
@@ -180,14 +212,34 @@ def _concealed(item: Field, value: Any) -> Any:
     return concealed(value) if item.has_sealed_values else CONCEALED
 
 
-def unconcealed(collection: Collection, filtered: Any, payload: Mapping[str, Any]) -> Any:
+def unconcealed(schema: Schema, collection: Collection, filtered: Any, payload: Mapping[str, Any]) -> Any:
     """What the filters have made of `shown(payload)`, with the concealed values that they left put back."""
     if not isinstance(filtered, Mapping):
         return filtered
-    return {
+    found = {
         name: _put_back(collection.fields[name], value, payload[name]) if name in payload else value
         for name, value in filtered.items()
     }
+    links = links_of(schema, collection)
+    for name in links.in_use(payload):
+        if name in found:
+            found[name] = _put_back_inner(schema, collection, name, found[name], payload)
+    return found
+
+
+def _put_back_inner(schema: Schema, collection: Collection, name: str, value: Any, payload: Mapping[str, Any]) -> Any:
+    """The same for the items that the payload holds, as long as the filters left as many of them."""
+    links = links_of(schema, collection)
+    inner, is_many = links.inner(schema, name, payload), name in links.many
+    originals = objects_in(payload[name], is_many=is_many)
+    if len(objects_in(value, is_many=is_many)) != len(originals):
+        return value
+    left = iter(originals)
+    return mapped(
+        value,
+        lambda entry: next(left) if inner is None else unconcealed(schema, inner, entry, next(left)),
+        is_many=is_many,
+    )
 
 
 def _put_back(item: Field, value: Any, original: Any) -> Any:

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from datastead.context import Actor, Context
-from datastead.data.evaluation import failures_of
+from datastead.data.evaluation import Linked, failures_of
 from datastead.data.filters import parse_filter
+from datastead.data.nesting import links_of
 from datastead.data.rights import Grant, Rights, Rule, Signature
 from datastead.data.schema import Collection, Permission, Schema
 from datastead.errors import FailedValidation, Forbidden, InvalidQuery, RequestError
@@ -106,7 +107,7 @@ def admitted(ctx: Context, schema: Schema, collection: Collection, payload: Mapp
         if permission.fields is not None and not payload.keys() <= permission.fields:
             continue
         filled = {**_presets(ctx, permission), **payload}
-        found = _failures(ctx, permission, filled)
+        found = _failures(ctx, permission, _seen(schema, collection, filled))
         if found == []:
             return filled
         failures = found or failures
@@ -127,7 +128,7 @@ def changeable(
     for permission in _permitted_in(schema, ctx.actor, action, collection):
         if permission.fields is not None and not written.keys() <= permission.fields:
             continue
-        found = _failures(ctx, permission, written, partial=True)
+        found = _failures(ctx, permission, _seen(schema, collection, written), partial=True)
         grant = _grant(replace(permission, fields=None), ctx.actor, ctx.now) if found == [] else None
         grants += [grant] if grant is not None else []
         failures = found or failures
@@ -154,6 +155,20 @@ def _permitted_in(schema: Schema, actor: Actor, action: Action, collection: Coll
         reason = f"The collection `{collection.name}` does not exist, or you are not allowed to {action} in it."
         raise Forbidden(reason, reason=reason)
     return found
+
+
+def _seen(schema: Schema, collection: Collection, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The payload, in which an object that changes another item stands for the key of that, too."""
+    links = links_of(schema, collection)
+    if links.is_plain(payload):
+        return payload
+    seen = dict(payload)
+    for name in links.one.keys() & seen.keys():
+        target = links.inner(schema, name, payload) if isinstance(seen[name], Mapping) else None
+        key = seen[name].get(target.primary.name) if target is not None and target.primary is not None else None
+        if key is not None:
+            seen[name] = Linked(seen[name], key)
+    return seen
 
 
 def _presets(ctx: Context, permission: Permission) -> dict[str, Any]:

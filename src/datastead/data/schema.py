@@ -131,6 +131,22 @@ class Collection:
         return {name: item for name, item in self.fields.items() if item.column is not None}
 
     @cached_property
+    def specials(self) -> tuple[Field, ...]:
+        """The stored fields that have something special."""
+        return tuple(item for item in self.columns.values() if item.special)
+
+    @cached_property
+    def validated(self) -> tuple[Field, ...]:
+        """The fields that have a rule for their values."""
+        return tuple(item for item in self.fields.values() if item.meta and item.meta.get("validation"))
+
+    @cached_property
+    def required(self) -> tuple[Field, ...]:
+        """The stored fields that a new item needs a value for."""
+        found = ((item, item.column) for item in self.columns.values())
+        return tuple(item for item, column in found if column and not (column.is_nullable or column.has_default))
+
+    @cached_property
     def table(self) -> sa.TableClause:
         """For statements. Columns have no types: values are converted by us, once."""
         return sa.table(self.name, *(sa.column(name) for name in self.columns))

@@ -106,7 +106,10 @@ class Settings(BaseModel):
     max_payload_size: Size = Field(1 << 20, description="The largest request body, such as `1mb`.")
     query_limit_default: int = Field(100, ge=0, description="Items in a list when the query has no `limit`.")
     query_limit_max: int = Field(-1, ge=-1, description="The largest `limit` allowed; -1 = no bound.")
-    max_relational_depth: int = Field(10, ge=1, description="How deep `fields`, `filter` and `sort` may reach.")
+    max_relational_depth: int = Field(10, ge=1, description="How deep queries and nested writes may reach.")
+    max_batch_mutation: int = Field(
+        10_000, ge=1, description="How many items one request may create or change, with those nested in them."
+    )
     storage_locations: Names = Field(["local"], description="Where files are kept, by commas; new ones in the first.")
     storage_options: StorageOptions = Field(
         default_factory=dict,
