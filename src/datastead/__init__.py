@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datastead.ai.context_window import TokenCount as TokenCount
     from datastead.ai.conversation import message_json as message_json
+    from datastead.ai.data import with_data as with_data
     from datastead.ai.embedding import EmbeddingResult as EmbeddingResult
     from datastead.ai.engine import AI as AI
     from datastead.ai.engine import GenerationResult as GenerationResult
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "datastead.ai.conversation": ("message_json",),
+    "datastead.ai.data": ("with_data",),
     "datastead.ai.embedding": ("EmbeddingResult",),
     "datastead.ai.engine": ("AI", "GenerationResult"),
     "datastead.ai.models": ("ModelDefinition", "build_custom_models", "get_model_definition"),

@@ -5,13 +5,14 @@ from typing import Any, cast
 import orjson
 
 from datastead.ai.conversation import message_json
+from datastead.ai.data import with_data
 from datastead.ai.engine import GenerationResult
 from datastead.ai.requests import CallOptions
 from datastead.ai.results import usage_json
 from datastead.api.answers import Json, error_answer
 from datastead.api.gateway.endpoint import Ask, Encoder
 from datastead.api.gateway.options import own_options
-from datastead.api.gateway.reading import model_of, wrong
+from datastead.api.gateway.reading import model_of, text, wrong
 from datastead.context import Context
 from datastead.errors import InvalidOutput
 from datastead.messages import (
@@ -36,8 +37,12 @@ class Native:
         stream = body.pop("stream", None)
         if stream is not None and not isinstance(stream, bool):
             raise wrong("stream", stream, "`true` or `false`")
-        prompt = _with_data(body.pop("prompt", None), body.pop("data", None))
+        prompt, data = body.pop("prompt", None), body.pop("data", None)
         options = own_options(body, ctx)
+        if data is not None:
+            texts = {"prompt": prompt, "system": options.get("system")}
+            given = {name: text(value, name) for name, value in texts.items() if value is not None}
+            prompt, options["system"] = with_data(given.get("prompt"), data, given.get("system"))
         model_of(body)
         return Ask(prompt, cast("CallOptions", options), stream=bool(stream))  # each value is checked by the call path
 
@@ -52,14 +57,6 @@ class Native:
 
     def unfinished(self, error: InvalidOutput) -> GenerationResult | None:  # noqa: ARG002  here it is an error
         return None
-
-
-def _with_data(prompt: Any, data: Any) -> Any:
-    """The prompt, and after it what it is about: as JSON, where it is not text."""
-    if data is None:
-        return prompt
-    shown = data if isinstance(data, str) else orjson.dumps(data).decode()
-    return f"{prompt}\n\n{shown}" if isinstance(prompt, str) and prompt else shown
 
 
 class NativeEncoder:
