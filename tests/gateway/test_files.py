@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -87,3 +88,34 @@ def test_an_uploaded_image_is_analysed_by_a_flow_that_a_webhook_starts(
     assert PIXEL in json.dumps(simulator.requests[-1]["json"])
     row = gateway.row(answer.json["call"])
     assert (row["state"], row["flow"], row["purpose"]) == ("settled", flow_id, "ai-analyze-image")
+
+
+@pytest.fixture
+def user_token(gateway: Gateway) -> str:
+    """Of somebody who may call models, and has no policy to read files."""
+    token = uuid4().hex
+    made = gateway.post("/users", {"email": f"{uuid4().hex}@example.com", "token": token})
+    assert made.status == 200, made.body
+    return token
+
+
+def test_a_user_gets_through_a_model_no_file_that_is_not_theirs_to_read(
+    gateway: Gateway, simulator: Simulator, image: str, user_token: str
+) -> None:
+    asked = {"model": "gpt-4.1", "prompt": "What?", "maxTokens": 50}
+    assert gateway.post("/ai/generate", asked, token=user_token).status == 200
+    sent = len(simulator.requests)
+    parts = [{"type": "file", "file": {"file_id": image}}]
+    chat = {"model": "gpt-4.1", "messages": [{"role": "user", "content": parts}]}
+    named = {**asked, "attachments": [{"type": "file", "fileId": image}]}
+    inside = {**asked, "attachments": [{"type": "url", "url": f"http://127.0.0.1:{gateway.port}/settings"}]}
+    assert gateway.post("/ai/generate", named, token=user_token).code == "FORBIDDEN"
+    assert gateway.post("/ai/v1/chat/completions", chat, token=user_token).status == 403
+    assert gateway.post("/ai/generate", inside, token=user_token).code == "REQUEST_REFUSED"
+    assert len(simulator.requests) == sent
+
+
+@pytest.mark.parametrize("option", ["context", "provider_options", "providerOptions", "inDoubt", "in_doubt", "user"])
+def test_nobody_says_over_http_who_asks_or_what_is_sent(gateway: Gateway, user_token: str, option: str) -> None:
+    asked = {"model": "gpt-4.1", "prompt": "What?", option: {"user": "somebody"}}
+    assert gateway.post("/ai/generate", asked, token=user_token).code == "INVALID_REQUEST"
