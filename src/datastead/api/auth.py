@@ -1,42 +1,60 @@
-"""`/auth/*`: logging in and out (mode `json`)."""
+"""`/auth/*`: logging in, refreshing and logging out, in the modes `json`, `cookie` and `session`."""
 
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from datastead.api.answers import Json, NoContent, data
-from datastead.api.body import invalid
+from datastead.api.body import invalid, object_of, read_json
 from datastead.api.openapi import body_of
-from datastead.api.request import Body, RequestContext
+from datastead.api.request import Body, Visitor, services_of
 from datastead.auth import login
-from datastead.errors import InvalidPayload
+from datastead.auth.tokens import session_of
+from datastead.errors import InvalidCredentials, InvalidPayload, InvalidToken, TokenExpired
+from datastead.settings import Settings
 
 router = APIRouter(prefix="/auth", tags=["Authentication"])
 
-_TOKEN = {"refresh_token": {"type": "string"}, "mode": {"const": "json"}}
+MODES: tuple[login.Mode, ...] = ("json", "cookie", "session")
+_MODE: dict[str, Any] = {"enum": list(MODES)}
+_TOKEN: dict[str, Any] = {"mode": _MODE, "refresh_token": {"type": "string"}}
 
 
-@router.post("/login", openapi_extra=body_of(email={"type": "string"}, password={"type": "string"}))
-async def log_in(ctx: RequestContext, body: Body) -> Response:
-    """An access token, and a refresh token with which to get the next one."""
-    _check_mode(body)
-    return data(_wire(await login.log_in(ctx, _text(body, "email"), _text(body, "password"))))
+@router.post("/login", openapi_extra=body_of(email={"type": "string"}, password={"type": "string"}, mode=_MODE))
+async def log_in(ctx: Visitor, body: Body) -> Response:
+    """An access token, and a refresh token with which to get the next one; or a cookie in place of one of them."""
+    mode = _mode(body, "json")
+    session = await login.log_in(ctx, _text(body, "email"), _text(body, "password"), mode)
+    return _answer(ctx.services.settings, session, mode)
 
 
 @router.post("/refresh", openapi_extra=body_of(**_TOKEN))
-async def refresh(ctx: RequestContext, body: Body) -> Response:
-    """New tokens for a refresh token, which is valid once."""
-    _check_mode(body)
-    return data(_wire(await login.refresh(ctx, _refresh_token(body))))
+async def refresh(ctx: Visitor, request: Request) -> Response:
+    """New tokens for a refresh token, which is valid once, or for a session's cookie."""
+    body = await _body(request)
+    mode = _mode(body, "json" if "refresh_token" in body else "cookie")
+    session = await login.refresh(ctx, _refresh_token(request, body, mode), mode)
+    return _answer(ctx.services.settings, session, mode)
 
 
 @router.post("/logout", openapi_extra=body_of(**_TOKEN))
-async def log_out(ctx: RequestContext, body: Body) -> Response:
-    """Ends the session of a refresh token."""
-    _check_mode(body)
-    await login.log_out(ctx, _refresh_token(body))
-    return NoContent()
+async def log_out(ctx: Visitor, request: Request) -> Response:
+    """Ends a session, and takes its cookie away."""
+    body = await _body(request)
+    mode, settings = _mode(body, "json" if "refresh_token" in body else "cookie"), ctx.services.settings
+    answer = NoContent()
+    if mode == "session":
+        request.app.state.authenticator.forget(request.cookies.get(settings.session_cookie_name, ""))
+    if mode != "json":
+        _set_cookie(answer, settings, mode, "", 0)
+    try:
+        token = _refresh_token(request, body, mode)
+    except (InvalidCredentials, InvalidToken, TokenExpired):
+        return answer  # what is no session, or no longer, is over already
+    await login.log_out(ctx, token)
+    return answer
 
 
 @router.get("")
@@ -45,17 +63,42 @@ async def providers() -> Response:
     return Json({"data": [], "disableDefault": False})
 
 
-def _wire(session: login.Session) -> dict[str, Any]:
-    return {
-        "expires": session.expires_ms,
-        "refresh_token": session.refresh_token,
-        "access_token": session.access_token,
-    }
+async def _body(request: Request) -> dict[str, Any]:
+    """None is as good as an empty one."""
+    body = await read_json(request, max_size=services_of(request.scope).settings.max_payload_size)
+    return {} if body is None else object_of(body)
 
 
-def _check_mode(body: dict[str, Any]) -> None:
-    if body.get("mode", "json") != "json":
-        raise invalid("`mode` has to be `json`: cookies are not supported yet.")
+def _answer(settings: Settings, session: login.Session, mode: login.Mode) -> Response:
+    shown: dict[str, Any] = {"expires": session.expires_ms}
+    if mode == "json":
+        shown["refresh_token"] = session.refresh_token
+    if mode != "session":
+        shown["access_token"] = session.access_token
+    answer = data(shown)
+    if mode == "cookie":
+        _set_cookie(answer, settings, mode, session.refresh_token, settings.refresh_token_ttl)
+    elif mode == "session":
+        _set_cookie(answer, settings, mode, session.access_token, settings.session_cookie_ttl)
+    return answer
+
+
+def _set_cookie(answer: Response, settings: Settings, mode: login.Mode, value: str, ttl_s: float) -> None:
+    """ttl_s: 0 takes the cookie away."""
+    of = "session_cookie" if mode == "session" else "refresh_token_cookie"
+    flags = settings.model_dump(include={f"{of}_{flag}" for flag in ("name", "domain", "secure", "same_site")})
+    answer.set_cookie(
+        flags[f"{of}_name"], value, int(ttl_s), int(ttl_s), "/", flags[f"{of}_domain"], flags[f"{of}_secure"],
+        httponly=True, samesite=flags[f"{of}_same_site"],
+    )  # fmt: skip
+
+
+def _mode(body: dict[str, Any], otherwise: login.Mode) -> login.Mode:
+    given = body.get("mode", otherwise)
+    for mode in MODES:
+        if given == mode:
+            return mode
+    raise invalid(f"`mode` has to be one of {', '.join(f'`{mode}`' for mode in MODES)}.")
 
 
 def _text(body: dict[str, Any], name: str) -> str:
@@ -67,5 +110,17 @@ def _text(body: dict[str, Any], name: str) -> str:
     return value
 
 
-def _refresh_token(body: dict[str, Any]) -> str:
-    return _text(body, "refresh_token")
+def _refresh_token(request: Request, body: dict[str, Any], mode: login.Mode) -> str:
+    """What renews the session: from the body, or from the mode's cookie."""
+    services = services_of(request.scope)
+    if mode == "session":
+        cookie = request.cookies.get(services.settings.session_cookie_name)
+        if cookie:
+            return session_of(services, cookie)
+    elif mode == "cookie" and "refresh_token" not in body:
+        cookie = request.cookies.get(services.settings.refresh_token_cookie_name)
+        if cookie:
+            return cookie
+    elif body.get("refresh_token") is not None:
+        return _text(body, "refresh_token")
+    raise invalid("The refresh token is required in either the payload or cookie.")

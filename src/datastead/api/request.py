@@ -28,16 +28,27 @@ def services_of(scope: Scope) -> Services:
 async def context_of(scope: Scope, parameters: dict[str, Any]) -> Context:
     """The unit of work for a request. parameters: its query, parsed; `access_token` is taken out of it."""
     state = scope["app"].state
-    bearer, user_agent = _headers(scope)
+    bearer, user_agent, cookies = _headers(scope)
     client = scope.get("client")
     ip = client[0] if client else None
     token = _one_token(bearer, parameters.pop("access_token", None))
+    if token is None and cookies is not None:
+        token = cookie_in(cookies, state.services.settings.session_cookie_name)
     if token is None:
         actor = Actor(ip=ip, user_agent=user_agent) if ip or user_agent else PUBLIC
     else:
         authenticator: Authenticator = state.authenticator
         actor = await authenticator.actor(token, ip, user_agent)
     return Context(state.services, actor, f"{_PROCESS}-{next(_COUNT)}")
+
+
+def cookie_in(cookies: str, name: str) -> str | None:
+    """A cookie's value. cookies: the header."""
+    for part in cookies.split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name and value:
+            return value.strip('"')
+    return None
 
 
 def parameters_of(scope: Scope) -> dict[str, Any]:
@@ -74,15 +85,27 @@ async def _object(request: Request) -> dict[str, Any]:
 Body = Annotated[dict[str, Any], Depends(_object)]
 
 
-def _headers(scope: Scope) -> tuple[str | None, str | None]:
-    """The bearer token and the user agent."""
-    bearer = user_agent = None
+async def _visitor(request: Request) -> Context:
+    """Whoever asks to be let in: nobody yet, whatever tokens and cookies there may be from before."""
+    client, (_, user_agent, _) = request.client, _headers(request.scope)
+    actor = Actor(ip=client.host if client else None, user_agent=user_agent)
+    return Context(services_of(request.scope), actor, f"{_PROCESS}-{next(_COUNT)}")
+
+
+Visitor = Annotated[Context, Depends(_visitor)]
+
+
+def _headers(scope: Scope) -> tuple[str | None, str | None, str | None]:
+    """The bearer token, the user agent, and the cookies."""
+    bearer = user_agent = cookies = None
     for name, value in scope["headers"]:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             bearer = value[7:].strip().decode("latin-1")
         elif name == b"user-agent":
             user_agent = value.decode("latin-1")[:255].replace("\0", "")
-    return bearer or None, user_agent
+        elif name == b"cookie":
+            cookies = value.decode("latin-1")
+    return bearer or None, user_agent, cookies
 
 
 def _one_token(bearer: str | None, given: Any) -> str | None:

@@ -1,10 +1,13 @@
-"""Logging in, refreshing and logging out, with refresh tokens in `directus_sessions` (mode `json`)."""
+"""Logging in, refreshing and logging out. Each session is a row of `directus_sessions`, with the token that renews it.
+
+In the mode `session` that token is a claim of the access token, which is a cookie; in the others it is the client's.
+"""
 
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -13,10 +16,16 @@ from datastead.auth.passwords import verify_password
 from datastead.auth.tokens import issue_access_token
 from datastead.context import Context
 from datastead.data import system
+from datastead.data.engine import Transaction
 from datastead.errors import InvalidCredentials, InvalidOtp, InvalidPayload
 from datastead.events import Event
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+
+
+Mode = Literal["json", "cookie", "session"]
+GRACE = timedelta(seconds=10)
+"""How long the former cookie of a session is good after a refresh: other requests of the same page may be under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class Session:
     expires_ms: int
 
 
-async def log_in(ctx: Context, email: str, password: str) -> Session:
+async def log_in(ctx: Context, email: str, password: str, mode: Mode = "json") -> Session:
     """A new session. Every reason why not is the same `InvalidCredentials`."""
     if not EMAIL.fullmatch(email):
         raise InvalidPayload("`email` has to be an email address.", field="email")
@@ -39,33 +48,55 @@ async def log_in(ctx: Context, email: str, password: str) -> Session:
         raise InvalidCredentials
     if user.tfa_secret:
         raise InvalidOtp
-    return await _new_session(ctx, identity)
+    return await _new_session(ctx, identity, mode)
 
 
-async def refresh(ctx: Context, refresh_token: str) -> Session:
-    """The session with new tokens; the old refresh token is spent, once."""
-    sessions, now = system.sessions, ctx.now()
-    valid = sa.and_(sessions.c.token == refresh_token, sessions.c.expires > now)
-    rows = await ctx.services.database.read(
-        lambda transaction: transaction.execute(sa.select(sessions.c.user).where(valid)).all()
-    )
+async def refresh(ctx: Context, refresh_token: str, mode: Mode = "json") -> Session:
+    """The session with new tokens; the old refresh token is spent, once (of a cookie's session: after `GRACE`)."""
+    sessions = system.sessions
+    valid = sa.and_(sessions.c.token == refresh_token, sessions.c.expires > ctx.now())
+    asked = sa.select(sessions.c.user).where(valid)
+    rows = await ctx.services.database.read(lambda transaction: transaction.execute(asked).all())
     user = rows[0].user if rows else None
     identity = await identity_of(ctx.services.database, system.users.c.id == user) if user else None
     if identity is None:
         raise InvalidCredentials
     new = secrets.token_urlsafe(48)
-    values = {"token": new, "expires": now + timedelta(seconds=ctx.services.settings.refresh_token_ttl)}
-    spent = await ctx.services.database.write(
-        lambda transaction: transaction.execute(sessions.update().where(valid).values(**values)).rowcount
-    )
-    if not spent:
+    renew = _replace if mode == "session" else _spend
+    values = {"token": new, "expires": _end(ctx, mode)}
+    renewed = await ctx.services.database.write(lambda transaction: renew(transaction, valid, values, ctx.now()))
+    if renewed is None:
         raise InvalidCredentials
-    return _session(ctx, identity, new)
+    return _session(ctx, identity, renewed, mode)
+
+
+def _spend(transaction: Transaction, valid: sa.ColumnElement[bool], values: dict[str, Any], _: datetime) -> str | None:
+    """The new token in place of the old one; None where that is spent already."""
+    spent = transaction.execute(system.sessions.update().where(valid).values(**values)).rowcount
+    return str(values["token"]) if spent else None
+
+
+def _replace(
+    transaction: Transaction, valid: sa.ColumnElement[bool], values: dict[str, Any], now: datetime
+) -> str | None:
+    """The new token beside the old one, which ends soon; what another request has put there, where one has."""
+    sessions = system.sessions
+    ending = {"next_token": values["token"], "expires": now + GRACE}
+    first = sessions.update().where(valid, sessions.c.next_token.is_(None)).values(**ending)
+    if transaction.execute(first).rowcount == 0:
+        row = transaction.execute(sa.select(sessions.c.next_token).where(valid)).first()
+        return row.next_token if row is not None else None
+    kept = transaction.execute(sa.select(sessions).where(sessions.c.next_token == values["token"])).mappings().one()
+    transaction.execute(sessions.insert().values(**{**kept, **values, "next_token": None}))
+    return str(values["token"])
 
 
 async def log_out(ctx: Context, refresh_token: str) -> None:
     """Ends the session; one that does not exist is over already."""
-    statement = system.sessions.delete().where(system.sessions.c.token == refresh_token)
+    sessions = system.sessions
+    statement = sessions.delete().where(
+        sa.or_(sessions.c.token == refresh_token, sessions.c.next_token == refresh_token)
+    )
     await ctx.services.database.write(lambda transaction: transaction.execute(statement).rowcount)
 
 
@@ -77,12 +108,12 @@ async def _user_by_email(ctx: Context, email: str) -> sa.Row[Any] | None:
     return await ctx.services.database.read(lambda transaction: transaction.execute(statement).first())
 
 
-async def _new_session(ctx: Context, identity: Identity) -> Session:
+async def _new_session(ctx: Context, identity: Identity, mode: Mode) -> Session:
     token, now, sessions = secrets.token_urlsafe(48), ctx.now(), system.sessions
     row = {
         "token": token,
         "user": identity.user,
-        "expires": now + timedelta(seconds=ctx.services.settings.refresh_token_ttl),
+        "expires": _end(ctx, mode),
         "ip": ctx.actor.ip,
         "user_agent": ctx.actor.user_agent,
     }
@@ -95,11 +126,21 @@ async def _new_session(ctx: Context, identity: Identity) -> Session:
         )
         event = Event("action", "auth.login", "auth.login", payload={"user": identity.user}, keys=(identity.user,))
         await ctx.services.bus.action(inside.acting_as(identity.actor(ctx.actor.ip)), [event])
-    return _session(ctx, identity, token)
+    return _session(ctx, identity, token, mode)
 
 
-def _session(ctx: Context, identity: Identity, refresh_token: str) -> Session:
+def _end(ctx: Context, mode: Mode) -> datetime:
+    settings = ctx.services.settings
+    return ctx.now() + timedelta(
+        seconds=settings.session_cookie_ttl if mode == "session" else settings.refresh_token_ttl
+    )
+
+
+def _session(ctx: Context, identity: Identity, refresh_token: str, mode: Mode) -> Session:
     settings = ctx.services.settings
     actor = identity.actor(ctx.actor.ip)
+    if mode == "session":
+        access_token = issue_access_token(settings, actor, ctx.now(), refresh_token)
+        return Session(access_token, refresh_token, int(settings.session_cookie_ttl * 1000))
     access_token = issue_access_token(settings, actor, ctx.now())
     return Session(access_token, refresh_token, int(settings.access_token_ttl * 1000))

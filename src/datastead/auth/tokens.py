@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import jwt
+import sqlalchemy as sa
 
 from datastead.auth.identity import Identity, identity_of
 from datastead.context import Actor
@@ -48,9 +49,12 @@ class Authenticator:
             identity = await self._read(key, token, now)
         return identity.actor(ip, user_agent, None if _is_access_token(token) else key.hex()[:FINGERPRINT_LENGTH])
 
-    def forget(self) -> None:
-        """What was known may have changed."""
-        self._known.clear()
+    def forget(self, token: str | None = None) -> None:
+        """What was known, of one token or all, may have changed."""
+        if token is None:
+            self._known.clear()
+        else:
+            self._known.pop(sha256(token.encode()).digest(), None)
 
     async def _read(self, key: bytes, token: str, now: datetime) -> Identity:
         try:
@@ -64,15 +68,19 @@ class Authenticator:
         return identity
 
 
-def issue_access_token(settings: "Settings", actor: Actor, now: datetime) -> str:
-    """A signed token with Directus's claims, valid for `ACCESS_TOKEN_TTL`."""
-    claims = {
+def issue_access_token(settings: "Settings", actor: Actor, now: datetime, session: str | None = None) -> str:
+    """A signed token with Directus's claims, valid for `ACCESS_TOKEN_TTL`.
+
+    session: the key of a session, for a token that is the session's cookie: it is good for as long as that lasts.
+    """
+    claims: dict[str, Any] = {"session": session} if session is not None else {}
+    claims |= {
         "id": actor.user,
         "role": actor.role,
         "app_access": actor.has_app_access,
         "admin_access": actor.is_admin,
         "iat": int(now.timestamp()),
-        "exp": int(now.timestamp() + settings.access_token_ttl),
+        "exp": int(now.timestamp() + (settings.access_token_ttl if session is None else settings.session_cookie_ttl)),
         "iss": ISSUER,
     }
     return jwt.encode(claims, settings.secret.get_secret_value(), algorithm=ALGORITHM)
@@ -85,12 +93,31 @@ async def _identify(services: "Services", token: str) -> Identity:
         condition = users.c.token == token
     elif _is_id(claims.get("id")):
         condition = users.c.id == claims["id"]
+        if "session" in claims:
+            condition = sa.and_(condition, _lasts(str(claims["session"]), claims["id"], services.clock()))
     else:
         raise InvalidToken
     identity = await identity_of(services.database, condition) if "\0" not in token else None
     if identity is None:
         raise InvalidCredentials
     return identity
+
+
+def _lasts(session: str, user: str, now: datetime) -> sa.ColumnElement[bool]:
+    """That the session is the user's, and not over."""
+    sessions = system.sessions
+    found = sa.select(sessions.c.token)
+    return found.where(sessions.c.token == session, sessions.c.user == user, sessions.c.expires > now).exists()
+
+
+def session_of(services: "Services", token: str) -> str:
+    """The session that a session's cookie belongs to. Raises `InvalidCredentials`, `InvalidToken` or `TokenExpired`."""
+    if not _is_access_token(token):
+        raise InvalidCredentials
+    session = _claims(services, token).get("session")
+    if not isinstance(session, str):
+        raise InvalidCredentials
+    return session
 
 
 def _is_access_token(token: str) -> bool:

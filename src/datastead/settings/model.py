@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from datastead.settings.prices import DeclaredCost, DeclaredPrice
 from datastead.settings.values import (
     DATABASE_SCHEMES,
+    CookieName,
     DatabaseUrl,
     DbClient,
     Duration,
@@ -20,6 +21,7 @@ from datastead.settings.values import (
     Names,
     Objects,
     Origins,
+    SameSite,
     SecretNames,
     Size,
     StorageOptions,
@@ -83,6 +85,17 @@ class Settings(BaseModel):
     )
     access_token_ttl: Duration = Field(900.0, description="How long an access token is valid, such as `15m`.")
     refresh_token_ttl: Duration = Field(604_800.0, description="How long a refresh token is valid, such as `7d`.")
+    refresh_token_cookie_name: CookieName = Field("directus_refresh_token", description="The cookie of mode `cookie`.")
+    refresh_token_cookie_domain: str | None = Field(None, description="Its domain; unset = the server's host only.")
+    refresh_token_cookie_secure: bool = Field(False, description="Whether it is sent over HTTPS only.")
+    refresh_token_cookie_same_site: SameSite = Field("lax", description="`strict`, `lax` or `none`.")
+    session_cookie_name: CookieName = Field("directus_session_token", description="The cookie of mode `session`.")
+    session_cookie_ttl: Duration = Field(86_400.0, description="How long such a session lasts, such as `1d`.")
+    session_cookie_domain: str | None = Field(None, description="Its domain; unset = the server's host only.")
+    session_cookie_secure: bool = Field(False, description="Whether it is sent over HTTPS only.")
+    session_cookie_same_site: SameSite = Field(
+        "lax", description="`strict`, `lax` or `none`: with `none` pages of other sites act as whoever is signed in."
+    )
     admin_email: str = Field("admin@example.com", description="The first administrator's email.")
     admin_password: SecretStr | None = Field(
         None, description="The first administrator's password. Made, and shown once, when not set."

@@ -112,6 +112,10 @@ def _origins(value: Any) -> Any:
     return _names(value)
 
 
+def _lowered(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
 def _client(value: Any) -> Any:
     if value in {"mysql", "mysql2", "mariadb"}:
         raise ValueError("`sqlite3` or `pg`: MySQL and MariaDB are not supported yet")
@@ -145,4 +149,6 @@ Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]  # USD 
 Objects = BeforeValidator(_objects)
 Origins = Annotated[list[str], BeforeValidator(_origins)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
+SameSite = Annotated[Literal["strict", "lax", "none"], BeforeValidator(_lowered)]
+CookieName = Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")]
 DbClient = Annotated[Literal["sqlite3", "pg"], BeforeValidator(_client)]
