@@ -30,7 +30,10 @@ KNOWN: dict[tuple[str, str], str] = {
     ("claude-opus-4-7", "context"): CONTRACT_CONTEXT,
     ("gemini-2.5-flash-lite", "context"): ROUNDED,
     ("gemini-3-flash-preview", "context"): ROUNDED,
-    ("gemini-3-pro-preview", "batch"): "the vendor's batch page; the package has none for it",
+    (
+        "gemini-3-pro-preview",
+        "batch",
+    ): "half the price, as Google announced batch mode for its models in July 2025; the package has none for it",
     (
         "gemini-3.1-flash-lite-preview",
         "all",

@@ -1,7 +1,10 @@
 """What a vendor's models can do that are not in the built-in table, by the beginning of their names; and dated ids.
 
 A module of its own, because genai-prices tells prices and contexts, and neither capabilities nor the longest answer.
-Source: the vendors' model pages, 2026-11-23. Where a page says nothing, the smaller number stands.
+Source: put together from what is known of the models, not copied from the vendors' pages. Held against copies of those
+on 2026-11-26: the longest answers of Claude 4.5 to 5 (platform.claude.com/docs/models/overview) and of Gemini 2.0, 2.5
+and 3 (ai.google.dev/gemini-api/docs/models). The rest is unchecked; where it was in doubt, the smaller number stands. A
+custom model's definition goes before it.
 """
 
 import re
@@ -56,10 +59,10 @@ FAMILIES = (
     Family("anthropic", "claude-sonnet-4", 64_000, reasoning=True, schema=False),
     Family("anthropic", "claude-opus-4-8", 128_000, reasoning=True),
     Family("anthropic", "claude-opus-5", 128_000, reasoning=True),
-    Family("anthropic", "claude-sonnet-5", 64_000, reasoning=True),
+    Family("anthropic", "claude-sonnet-5", 128_000, reasoning=True),
     Family("anthropic", "claude-haiku-5", 64_000, reasoning=True),
-    Family("anthropic", "claude-fable", 64_000, reasoning=True),
-    Family("anthropic", "claude-mythos", 64_000, reasoning=True),
+    Family("anthropic", "claude-fable", 128_000, reasoning=True),
+    Family("anthropic", "claude-mythos", 128_000, reasoning=True),
     Family("google", "gemini-1.5", 8_192),
     Family("google", "gemini-2.0", 8_192),
     Family("google", "gemini-2.5", 65_536, reasoning=True),
