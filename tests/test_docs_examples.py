@@ -58,7 +58,7 @@ def _of(*languages: str) -> list[Example]:
 
 
 def _is_settings(example: Example) -> bool:
-    return example.language == "sh" and re.match(r"[A-Z_]+ ?=", example.text) is not None
+    return example.language == "sh" and re.match(r"[A-Z_]+ ?= ?[^$]", example.text) is not None
 
 
 def _commands(example: Example) -> Iterator[list[str]]:
@@ -161,8 +161,8 @@ def _server_settings(variables: dict[str, str], **more: str) -> Settings:
     return load_settings({**variables, "ADMIN_TOKEN": ADMIN_TOKEN, **more}, cwd=Path.cwd())
 
 
-@_named([example for example in _of("sh") if example.text.startswith("curl")])
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@_named([example for example in _of("sh") if re.search(r"^curl|\$\(curl", example.text, flags=re.MULTILINE)])
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="there is no curl, or no jq")
 def test_requests_are_answered_as_they_are_written(example: Example, variables: dict[str, str]) -> None:
     flow = {
         "trigger": "webhook",
@@ -171,9 +171,8 @@ def test_requests_are_answered_as_they_are_written(example: Example, variables: 
     }
     with serving(_server_settings(variables)) as port:
         server = Server(port)
-        server.post(
-            "/collections", {"collection": "articles", "schema": {}, "fields": [{"field": "title", "type": "string"}]}
-        )
+        fields = [{"field": name, "type": "string"} for name in ("title", "status")]
+        server.post("/collections", {"collection": "articles", "schema": {}, "fields": fields})
         role = server.post("/roles", {"name": "x"}).data["id"]
         started = server.post("/flows/apply", {"name": "x", **flow}).data["id"]
         server.get(f"/flows/trigger/{started}")
@@ -183,10 +182,19 @@ def test_requests_are_answered_as_they_are_written(example: Example, variables: 
         script = example.text
         for shown, value in values.items():
             script = script.replace(shown, value)
-        for command in script.replace("\\\n", " ").splitlines():
-            done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-            assert (done.returncode, done.stderr) == (0, "")
-            assert "data" in json.loads(done.stdout), done.stdout
+        done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = list(_json_values(done.stdout))
+    assert answers
+    assert all("data" in answer for answer in answers), done.stdout
+
+
+def _json_values(text: str) -> Iterator[Any]:
+    """Several, one after the other."""
+    while text := text.strip():
+        value, end = json.JSONDecoder().raw_decode(text)
+        yield value
+        text = text[end:]
 
 
 @_named(_of("http"))
