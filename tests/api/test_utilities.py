@@ -1,4 +1,6 @@
-"""`/utils`: hashes and random texts."""
+"""`/utils`: hashes, random texts, and the order of items."""
+
+from uuid import uuid4
 
 import pytest
 
@@ -36,3 +38,17 @@ def test_the_utilities_are_for_those_who_are_signed_in(server: Server) -> None:
     assert server.public.post("/utils/hash/generate", {"string": "abc"}).status == 401
     assert server.public.post("/utils/cache/clear", {}).status == 403
     assert server.post("/utils/hash/generate", {"string": 5}).code == "INVALID_PAYLOAD"
+
+
+def test_items_are_moved_in_their_order(server: Server) -> None:
+    name = f"steps_{uuid4().hex[:8]}"
+    fields = [{"field": "place", "type": "integer"}]
+    assert server.post("/collections", {"collection": name, "schema": {}, "fields": fields}).status == 200
+    server.post(f"/items/{name}", [{}, {}, {}])
+    assert server.post(f"/utils/sort/{name}", {"item": 1, "to": 2}).code == "INVALID_PAYLOAD"
+    assert server.send("PATCH", f"/collections/{name}", {"meta": {"sort_field": "place"}}).status == 200
+    assert server.post(f"/utils/sort/{name}", {"item": 3, "to": 1}).status == 204
+    assert [item["id"] for item in server.get(f"/items/{name}?sort=place").data] == [3, 1, 2]
+    for body in ({"item": 1}, {"item": [1], "to": 2}, {"item": None, "to": 2}, {"item": 1, "to": True}):
+        assert server.post(f"/utils/sort/{name}", body).code == "INVALID_PAYLOAD"
+    assert server.public.post(f"/utils/sort/{name}", {"item": 3, "to": 1}).code == "FORBIDDEN"

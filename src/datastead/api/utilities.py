@@ -1,4 +1,4 @@
-"""`/utils`: small services: hashes, random texts, and what is kept in memory let go."""
+"""`/utils`: small services: hashes, random texts, the order of items, and what is kept in memory let go."""
 
 import secrets
 from typing import Any
@@ -6,19 +6,23 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from datastead.api.answers import data
+from datastead.api.answers import NoContent, data
 from datastead.api.body import invalid
 from datastead.api.openapi import OBJECT, json_body
 from datastead.api.request import Body, Parameters, RequestContext
 from datastead.auth.passwords import hash_password, verify_password
 from datastead.context import Context
+from datastead.data.nesting import is_key
 from datastead.data.permissions import require_admin
+from datastead.data.sorting import move
 from datastead.errors import InvalidCredentials
 
 router = APIRouter(prefix="/utils", tags=["Utilities"])
 
 LONGEST = 500
 DEFAULT_LENGTH = 32
+_KEY = {"type": ["string", "integer"]}
+_MOVE = {"type": "object", "required": ["item", "to"], "properties": {"item": _KEY, "to": _KEY}}
 
 
 @router.post("/hash/generate", openapi_extra=json_body(OBJECT))
@@ -41,6 +45,16 @@ async def random_string(ctx: RequestContext, parameters: Parameters) -> Response
     _require_user(ctx)
     length = _length(parameters.get("length"))
     return data(secrets.token_urlsafe(length)[:length])
+
+
+@router.post("/sort/{collection}", openapi_extra=json_body(_MOVE))
+async def sort_items(ctx: RequestContext, collection: str, body: Body) -> Response:
+    """Puts the item `item` where the item `to` is, in the order that the collection's sort field keeps."""
+    for name in ("item", "to"):
+        if not is_key(body.get(name)):
+            raise invalid(f"`{name}` has to be the key of an item.")
+    await move(ctx, collection, body["item"], body["to"])
+    return NoContent()
 
 
 @router.post("/cache/clear")
