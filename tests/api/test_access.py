@@ -250,9 +250,12 @@ def test_nobody_makes_an_administrator_but_an_administrator(server: Server, some
         ("PATCH", f"/policies/{somebody.policy}", {"admin_access": True}), ("POST", "/policies", {"name": "x", "admin_access": True}),
         ("POST", "/access", {"user": somebody.user, "policy": admin}), ("PATCH", f"/access/{somebody.access}", {"policy": admin}),
         ("PATCH", f"/roles/{somebody.role}", {"parent": me["role"]}), ("PATCH", f"/policies/{admin}", {"name": "x"}),
+        ("PATCH", f"/policies/{admin.upper()}", {"name": "x"}), ("DELETE", f"/users/{me['id'].upper()}", None),
+        ("POST", "/access", {"user": somebody.user, "policy": admin.upper()}),
     ):  # fmt: skip
         assert refused(who.send(method, path, body)) == (403, "FORBIDDEN"), (path, body)
     assert who.post("/roles", {"name": "of my own"}).status == 200
+    assert who.post("/access", {"policy": {"a": 1}}).status == 400
 
 
 def test_values_of_the_user_and_the_role_limit_rows(server: Server, somebody: Somebody, articles: str) -> None:

@@ -65,7 +65,8 @@ class Accounts:
             for key, payload in changes:
                 _check(payload)
                 found = await Items(ctx, COLLECTION).update_many([key], _tidied(payload))
-                await _check_email(ctx, payload, key)
+                for own in found:
+                    await _check_email(ctx, payload, own)
                 if ENDS_SESSIONS & payload.keys():
                     await _end_sessions(ctx, found)
                 changed += found

@@ -7,6 +7,7 @@ and what belongs to a deleted item goes; after it an active administrator has to
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -89,16 +90,25 @@ async def _leave_admins_alone(ctx: Context, event: Event) -> None:
     """Who is no administrator makes none, and changes nothing that makes one, nor an administrator's account."""
     assert ctx.connection is not None
     payload: Any = event.payload if isinstance(event.payload, Mapping) else {}
-    granting, keys = await ctx.connection.run(_granting), {str(key) for key in event.keys}
+    granting, keys = await ctx.connection.run(_granting), {_id(key) for key in event.keys}
     touched = {
         "directus_policies": keys & granting["policies"] or payload.get("admin_access"),
-        "directus_access": keys & granting["access"] or payload.get("policy") in granting["policies"],
-        "directus_roles": keys & granting["roles"] or payload.get("parent") in granting["roles"],
-        "directus_users": keys & granting["users"] - {ctx.actor.user} or payload.get("role") in granting["roles"],
+        "directus_access": keys & granting["access"] or _id(payload.get("policy")) in granting["policies"],
+        "directus_roles": keys & granting["roles"] or _id(payload.get("parent")) in granting["roles"],
+        "directus_users": keys & granting["users"] - {_id(ctx.actor.user)}
+        or _id(payload.get("role")) in granting["roles"],
     }
     if touched[event.collection or ""]:
         reason = "This has to do with admin access, which only an administrator can give, change or take away"
         raise Forbidden(f"{reason}.", reason=reason)
+
+
+def _id(value: Any) -> str:
+    """An id as the database has it, in whatever way it is spelled: PostgreSQL takes it in capitals, too."""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        return str(value)
 
 
 def _granting(transaction: Any) -> dict[str, set[Any]]:
@@ -120,7 +130,7 @@ async def _forget(ctx: Context, event: Event) -> None:
     """What belongs to the deleted goes with it, and what refers to it does so no more."""
     assert ctx.connection is not None
     access, users, roles, permissions = system.access, system.users, system.roles, system.permissions
-    keys = [str(key) for key in event.keys]
+    keys = [_id(key) for key in event.keys]
     work: dict[str, tuple[Any, ...]] = {
         "directus_users": (access.delete().where(access.c.user.in_(keys)),
                            system.sessions.delete().where(system.sessions.c.user.in_(keys))),
@@ -139,8 +149,8 @@ async def _check_cycle(ctx: Context, event: Event) -> None:
     assert ctx.connection is not None
     roles = system.roles
     parents = {row.id: row.parent for row in await ctx.connection.execute(sa.select(roles.c.id, roles.c.parent))}
-    keys = {str(key) for key in event.keys}
-    parents |= dict.fromkeys(keys, event.payload["parent"])
+    keys = {_id(key) for key in event.keys}
+    parents |= dict.fromkeys(keys, _id(event.payload["parent"]))
     for key in keys:
         seen, role = {key}, parents[key]
         while role is not None:
