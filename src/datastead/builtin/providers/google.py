@@ -317,7 +317,10 @@ def _uncached(raw: Mapping[str, Any], modality: str) -> int:
 
 
 def _counted(raw: Mapping[str, Any], where: str, modality: str) -> int:
-    return sum(count(each.get("tokenCount")) for each in objects(raw.get(where)) if each.get("modality") == modality)
+    given = raw.get(where)
+    if not given:
+        return 0
+    return sum(count(each.get("tokenCount")) for each in objects(given) if each.get("modality") == modality)
 
 
 _FINISH: Mapping[str, FinishReason] = {
