@@ -62,6 +62,7 @@ def test_a_slug_is_one_word_and_its_own_slug(value: str) -> None:
     ("template", "value", "expected"),
     [
         ("{{ $trigger | slugify }}", "Crème  brûlée & Straße!", "creme-brulee-strasse"),
+        ("{{ $trigger | slugify }}", "Acme℠ ⅣK", "acmesm-ivk"),
         ("{{ $trigger | slugify }}", "我们 今天", "我们-今天"),
         ("{{ $trigger | slugify }}", "हिन्दी में", "हिन्दी-में"),
         ("{{ $trigger | slugify('_') }}", "a b", "a_b"),

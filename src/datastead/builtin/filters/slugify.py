@@ -14,9 +14,11 @@ def slugify(value: Any, separator: str = "-") -> str:
 
     Latin letters lose their accents; letters of other scripts stay as they are.
     """
-    lower = ("" if value is None else str(value)).lower().translate(_SPELLED)
+    # a sign such as `℠` stands for letters, which are large until they are spelled out
+    lower = unicodedata.normalize("NFKC", "" if value is None else str(value)).lower()
     bare = "".join(each for each in unicodedata.normalize("NFKD", lower) if not _is_accent(each))
-    spaced = "".join(each if _is_of_word(each) else " " for each in unicodedata.normalize("NFC", bare))
+    spelled = unicodedata.normalize("NFC", bare).translate(_SPELLED)
+    spaced = "".join(each if _is_of_word(each) else " " for each in spelled)
     return separator.join(spaced.split())
 
 
