@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_budget_is_made_read_changed_and_removed(server: Server, database_url:
 
 
 def test_a_user_and_a_role_are_named_as_people_call_them(server: Server) -> None:
-    role = server.get("/roles?limit=1").data[0]
+    role = server.post("/roles", {"name": f"Budgeted {uuid4().hex}"}).data
     made = server.post("/ai/budgets", {"scope": "role", "scope_id": role["name"].upper(), "limit": "1/day"}).data
     assert (made["scope_id"], made["scope_name"]) == (role["id"], role["name"])
     me = server.get("/users/me").data
