@@ -5,7 +5,8 @@ The guard looks at the address that is about to be dialled: no host name, redire
 
 import codecs
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -91,18 +92,58 @@ async def fetch(
     Raises `RequestRefused` for addresses that may not be reached and for answers that are too large,
     `ServiceUnavailable` where nobody answers in time, `InvalidPayload` for a URL that is none.
     """
+    async with opened(settings, method, url, headers=headers, body=body, timeout_s=timeout_s) as answer:
+        return await _read(answer, max_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAnswer:
+    """An answer whose body is still to come."""
+
+    response: "aiohttp.ClientResponse"
+    timeout_s: float
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body. Raises as `fetch` does."""
+        with _translated(str(self.response.url), self.timeout_s):
+            async for piece in self.response.content.iter_chunked(65536):
+                yield piece
+
+
+@asynccontextmanager
+async def opened(
+    settings: "Settings",
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    timeout_s: float = 30,
+    silence_s: float | None = None,
+) -> AsyncIterator[OpenAnswer]:
+    """The answer to such a request, whose body may be large. silence_s: the longest time without a byte of it.
+
+    Raises as `fetch` does.
+    """
     import aiohttp
 
     _check_url(url)
-    guard = Guard.of(settings)
-    connector = aiohttp.TCPConnector(socket_factory=guard.socket, force_close=True)
-    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    connector = aiohttp.TCPConnector(socket_factory=Guard.of(settings).socket, force_close=True)
+    timeout = aiohttp.ClientTimeout(total=timeout_s, sock_read=silence_s)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        with _translated(url, timeout_s):
+            response = await session.request(method, url, headers=headers, data=body)
+        async with response:
+            yield OpenAnswer(response, timeout_s)
+
+
+@contextmanager
+def _translated(url: str, timeout_s: float) -> Iterator[None]:
+    """What goes wrong on the way, as an error of ours."""
+    import aiohttp
+
     try:
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.request(method, url, headers=headers, data=body) as response,
-        ):
-            return await _answer(response, max_bytes)
+        yield
     except aiohttp.InvalidURL as error:
         raise InvalidPayload(f"`{url}` is not a URL.", option="url", value=url) from error
     except TimeoutError as error:
@@ -113,9 +154,9 @@ async def fetch(
         raise _failure(url, error) from error
 
 
-async def _answer(response: "aiohttp.ClientResponse", max_bytes: int) -> Answer:
-    pieces, size = [], 0
-    async for piece in response.content.iter_chunked(65536):
+async def _read(answer: OpenAnswer, max_bytes: int) -> Answer:
+    pieces, size, response = [], 0, answer.response
+    async for piece in answer.pieces():
         size += len(piece)
         if size > max_bytes:
             raise RequestRefused(f"The answer is larger than {max_bytes} bytes.", reason="too large", limit=max_bytes)

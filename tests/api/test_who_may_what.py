@@ -36,6 +36,7 @@ WHO_MAY: dict[tuple[str, str], str] = {
     # Without a policy nobody reads or writes a file.
     ("GET", "/files"): ADMIN,
     ("POST", "/files"): ADMIN,
+    ("POST", "/files/import"): ADMIN,
     ("PATCH", "/files"): ADMIN,
     ("GET", "/files/{id}"): ADMIN,
     ("PATCH", "/files/{id}"): ADMIN,
@@ -93,6 +94,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/ai/budgets/{budget}"): {"hard": False},
     ("POST", "/ai/calls/{call}/resolve"): {"paid": False},
     ("POST", "/files"): {"type": "text/plain", "filename_download": "a.txt"},
+    ("POST", "/files/import"): {"url": "http://127.0.0.1:1/refused.png"},
     ("PATCH", "/files"): {"keys": [], "data": {"title": "x"}},
     ("PATCH", "/files/{id}"): {"title": "x"},
     ("DELETE", "/files"): {"query": {"filter": {"id": {"_eq": NOBODY}}}},

@@ -1,25 +1,64 @@
-"""The command in `docs/files.md` does what the page says."""
+"""The commands in `docs/files.md` do what the page says, one after the other, in one shell."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .conftest import FileServer
+from tests.api.conftest import serving
+
+from .conftest import FileServer, image, settings_for
 
 PAGE = Path(__file__).parents[2] / "docs/files.md"
+PICTURE = image("PNG")
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Where `https://example.com` is in this test."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PICTURE)))
+        self.end_headers()
+        self.wfile.write(PICTURE)
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_command_of_the_page_uploads_a_file(file_server: FileServer, tmp_path: Path) -> None:
+def test_the_commands_of_the_page_do_what_it_says(elsewhere: str, tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("Hello\n")
-    (command,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    environ = {**os.environ, "URL": f"http://127.0.0.1:{file_server.port}", "TOKEN": str(file_server.token)}
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, env=environ, check=True)
-    row = json.loads(done.stdout)["data"]
-    assert (row["title"], row["type"], int(row["filesize"])) == ("Hello", "text/plain", 6)
-    assert file_server.fetch(f"/assets/{row['id']}").body == b"Hello\n"
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    script = "".join(blocks).replace("https://example.com", elsewhere).replace("curl ", "curl -gsSf ")
+    settings = settings_for(
+        f"sqlite:///{tmp_path / 'data.db'}", tmp_path / "uploads", import_ip_allow_list=["127.0.0.1"]
+    )
+    with serving(settings) as port:
+        server = FileServer(port)
+        environ = {**os.environ, "URL": f"http://127.0.0.1:{port}", "TOKEN": str(server.token)}
+        command = ["sh", "-ec", script]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environ, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        rows = server.get("/files?sort=created_on&limit=2").data
+        assert [(row["title"], row["type"]) for row in rows] == [
+            ("Hello", "text/plain"), ("From elsewhere", "image/png"),
+        ]  # fmt: skip
+        assert server.fetch(f"/assets/{rows[0]['id']}").body == b"Hello\n"

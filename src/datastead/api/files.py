@@ -1,8 +1,9 @@
 """`/files`: uploads, and what is said of files; `/folders`, which are items like others."""
 
 from starlette.responses import Response
+from starlette.routing import Route
 
-from datastead.api.body import invalid
+from datastead.api.body import invalid, object_of
 from datastead.api.items import (
     Call,
     Endpoint,
@@ -19,6 +20,7 @@ from datastead.api.items import (
 )
 from datastead.api.multipart import is_multipart, uploads_of
 from datastead.files.files import Files
+from datastead.files.importing import fetched
 from datastead.files.store import store_of
 
 FILES, FOLDERS = "directus_files", "directus_folders"
@@ -37,6 +39,16 @@ async def create_files(call: Call) -> Response:
     if len(keys) > 1:
         return await read_back(call.items.read_many(keys, call.query))
     return await read_back(call.items.read_one(keys[0], call.query))
+
+
+async def import_file(call: Call) -> Response:
+    """Fetches a file from elsewhere."""
+    body = object_of(await call.body())
+    url, fields = body.get("url"), body.get("data") or {}
+    if not isinstance(url, str) or not isinstance(fields, dict):
+        raise invalid("The body has to have `url`, a text, and may have `data`, an object of the file's fields.")
+    (key,) = await Files(call.ctx).upload(fetched(call.ctx.services.settings, url, fields))
+    return await read_back(call.items.read_one(key, call.query))
 
 
 async def update_file(call: Call) -> Response:
@@ -60,6 +72,7 @@ async def delete_file(call: Call) -> Response:
 
 
 routes = [
+    Route("/files/import", Endpoint(FILES, POST=import_file), methods=["POST"]),
     *routes_of(
         "/files",
         Endpoint(

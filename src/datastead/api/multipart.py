@@ -10,7 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from datastead.api.body import invalid
-from datastead.files.files import Upload
+from datastead.files.files import Upload, Uploads
 
 MAX_TEXT = 65_536  # bytes of one text field
 MAX_FIELDS = 100
@@ -35,7 +35,7 @@ def is_multipart(request: Request) -> bool:
     return kind.strip().lower() == "multipart/form-data"
 
 
-async def uploads_of(request: Request) -> AsyncIterator[Upload]:
+async def uploads_of(request: Request) -> Uploads:
     """The files of the body, each with the text fields before it; those behind the last are the last one's, too."""
     parts = _Parts(request)
     fields: dict[str, Any] = {}

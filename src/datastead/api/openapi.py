@@ -130,7 +130,10 @@ def _files_paths() -> dict[str, Any]:
         "/files": {
             "get": _operation("List files", parameters=queries, tag="Files"),
             "post": _operation("Upload files, or describe one", tag="Files") | _FILE_BODY,
+            "patch": _operation("Update many files", body=_object("data", "keys", "query"), tag="Files"),
+            "delete": _operation("Delete many files", tag="Files"),
         },
+        "/files/import": {"post": _operation("Fetch a file from a URL", body=_object("url", "data"), tag="Files")},
         "/files/{id}": {**files, "patch": files["patch"] | _FILE_BODY},
         "/folders": {
             "get": _operation("List folders", parameters=queries, tag="Folders"),

@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_hex
@@ -43,6 +43,9 @@ class Upload:
     pieces: AsyncIterator[bytes]
     type: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+
+
+Uploads = AsyncGenerator[Upload, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,13 @@ class Files:
     def _store(self) -> FileStore:
         return store_of(self._ctx)
 
-    async def upload(self, uploads: AsyncIterator[Upload]) -> list[Key]:
+    async def upload(self, uploads: Uploads) -> list[Key]:
         """Stores what comes, all or none; the new files' keys.
 
         An upload's `pieces` are read before the next upload is asked for, and its `fields` when all have come.
         Raises `Forbidden`, `InvalidPayload`, `ContentTooLarge`.
         """
-        await self._require("create")
+        await self.require("create")
         received = await self._receive(uploads)
         async with self._adopting(received) as ctx:
             for one in received:
@@ -104,9 +107,9 @@ class Files:
             await ctx.services.bus.action(ctx, [_uploaded(one) for one in received])
         return [one.key for one in received]
 
-    async def replace(self, key: Key, uploads: AsyncIterator[Upload]) -> Key:
+    async def replace(self, key: Key, uploads: Uploads) -> Key:
         """New bytes for a file, and what is said of it; its key. The old ones stay until the new ones are safe."""
-        await self._require("update")
+        await self.require("update")
         old = await self._items.read_one(key, Query(fields=("id",)))
         received = await self._receive(uploads, old["id"])
         async with self._adopting(received) as ctx:
@@ -165,26 +168,27 @@ class Files:
         except InvalidPayload:
             raise _lost(stored) from None
 
-    async def _require(self, action: Action) -> None:
+    async def require(self, action: Action) -> None:
         """Before the first byte is read."""
         schema = await self._ctx.services.schemas.get()
         require(schema, self._ctx.actor, action, schema.collection(COLLECTION))
 
-    async def _receive(self, uploads: AsyncIterator[Upload], key: Key | None = None) -> list[_Received]:
+    async def _receive(self, uploads: Uploads, key: Key | None = None) -> list[_Received]:
         """Stores the bytes of all uploads. key: of the file that they replace."""
         limits = Limits.of(self._ctx.services.settings)
         received: list[_Received] = []
         begun: list[Stored] = []
         try:
-            async for upload in uploads:
-                await self._check_fields(upload.fields)
-                incoming = Incoming(upload.pieces, limits)
-                await incoming.look(upload.filename, upload.type)
-                new_key = key or _key_of(upload.fields)
-                name = _disk_name(new_key, types.extension_of(upload.filename, incoming.kind), upload.fields, key)
-                begun.append(Stored(self._location(upload.fields), name))
-                found = await incoming.store(self._store, begun[-1])
-                received.append(_Received(upload, begun[-1], new_key, found))
+            async with aclosing(uploads):
+                async for upload in uploads:
+                    await self._check_fields(upload.fields)
+                    incoming = Incoming(upload.pieces, limits)
+                    await incoming.look(upload.filename, upload.type)
+                    new_key = key or _key_of(upload.fields)
+                    name = _disk_name(new_key, types.extension_of(upload.filename, incoming.kind), upload.fields, key)
+                    begun.append(Stored(self._location(upload.fields), name))
+                    found = await incoming.store(self._store, begun[-1])
+                    received.append(_Received(upload, begun[-1], new_key, found))
         except BaseException:
             await self._store.discard(begun)
             raise

@@ -134,6 +134,9 @@ class Settings(BaseModel):
     files_mime_type_allow_list: Names = Field(
         ["*/*"], description="Which types of files may be uploaded, by commas, such as `image/*,application/pdf`."
     )
+    import_timeout: Duration = Field(
+        600.0, description="The longest that `/files/import` may take to fetch a file, such as `10m`."
+    )
     assets_cache_ttl: Duration = Field(2_592_000.0, description="How long browsers keep an asset, such as `30d`.")
     cors_enabled: bool = Field(False, description="Whether pages of other origins may call the API.")
     cors_origin: Origins = Field(["*"], description="Which may: `true` for all, or a list by commas.")
