@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from datastead.extensions import Registry
+from datastead.settings import load_settings
 from tests.api.conftest import serving
 
 from .conftest import FileServer, image, settings_for
@@ -62,3 +64,12 @@ def test_the_commands_of_the_page_do_what_it_says(elsewhere: str, tmp_path: Path
             ("Hello", "text/plain"), ("From elsewhere", "image/png"),
         ]  # fmt: skip
         assert server.fetch(f"/assets/{rows[0]['id']}").body == b"Hello\n"
+
+
+def test_the_settings_of_the_page_open_a_storage(tmp_path: Path) -> None:
+    for block in re.findall(r"```ini\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):
+        (tmp_path / ".env").write_text(block)
+        settings = load_settings({}, cwd=tmp_path)
+        driver = Registry.discover().storage(str(settings.storage_options["cloud"]["driver"]))
+        options = {name: value for name, value in settings.storage_options["cloud"].items() if name != "driver"}
+        driver.open(driver.options.model_validate(options), tmp_path)
