@@ -1,6 +1,6 @@
 """Every example in the guide runs: Python, commands, settings, flows and requests, in the order of their page.
 
-`docs/gateway.md` and `docs/files.md` have tests of their own, beside the routes that they are about.
+`docs/gateway.md`, `docs/files.md` and `docs/login.md` have tests of their own, beside the routes that they are about.
 """
 
 import ast
@@ -26,7 +26,7 @@ from datastead.testing import Simulator
 from tests.api.conftest import ADMIN_TOKEN, PASSWORD, Server, serving
 
 ROOT = Path(__file__).parent.parent
-HAS_ITS_OWN = {"gateway.md", "files.md"}
+HAS_ITS_OWN = {"gateway.md", "files.md", "login.md"}
 IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 NOT_RUN = ("pip install", "make ", "datastead serve", "export ")
 """What begins so is installing and serving, which other tests do."""

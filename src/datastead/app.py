@@ -15,6 +15,7 @@ from datastead.ai.configuration import Configuration
 from datastead.ai.engine import AI
 from datastead.api.routes import install_routes
 from datastead.auth import rules
+from datastead.auth.password_policy import check_password
 from datastead.auth.passwords import hash_password
 from datastead.auth.tokens import Authenticator
 from datastead.auth.users import NewUser, ensure_admin
@@ -29,6 +30,7 @@ from datastead.files.guard import guard
 from datastead.files.source import FilesAsSource
 from datastead.files.store import FileStore
 from datastead.flows.service import Flows
+from datastead.mail import Mailer
 from datastead.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ async def open_services(
         ai = AI(settings, database=database, registry=registry, files=FilesAsSource(), clock=clock, observers=observers)
         flows = Flows(settings, registry, database, schemas, bus, clock)
         configuration = Configuration(settings, database, ai)
-        files = FileStore(settings, registry, database, clock)
+        files, mailer = FileStore(settings, registry, database, clock), Mailer(settings)
         bus.on_guard(FILES, guard)
         rules.install(bus)
         services = Services(
@@ -118,11 +120,14 @@ async def open_services(
             flows,
             clock,
             hash_password,
+            check_password,
+            mailer,
             configuration=configuration,
             metrics=metrics,
             files=files,
         )
         ai.on_budget_warning(partial(announce, services))
+        stack.push_async_callback(mailer.close)
         await files.start()
         stack.push_async_callback(files.close)
         await ai.start()

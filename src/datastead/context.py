@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
+from datastead.errors import ServiceUnavailable
+
 if TYPE_CHECKING:
     from datastead.ai.configuration import Configuration
     from datastead.ai.engine import AI
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from datastead.extensions import Registry
     from datastead.files.store import FileStore
     from datastead.flows.service import Flows
+    from datastead.mail import Mailer
     from datastead.settings import Settings
 
 Clock = Callable[[], datetime]
@@ -77,9 +80,18 @@ class Services:
     flows: "Flows"
     clock: Clock = system_clock
     hash_password: Callable[[str], Awaitable[str]] | None = None
+    check_password: "Callable[[Context, str], Awaitable[None]] | None" = None
+    mail: "Mailer | None" = None
     configuration: "Configuration | None" = None
     metrics: "Metrics | None" = None
     files: "FileStore | None" = None
+
+    @property
+    def mailer(self) -> "Mailer":
+        """Raises `ServiceUnavailable` where nothing sends mail."""
+        if self.mail is None:
+            raise ServiceUnavailable("No mail can be sent here.")
+        return self.mail
 
 
 @dataclass(frozen=True, slots=True)

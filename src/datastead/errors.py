@@ -215,6 +215,10 @@ class RequestsExceeded(RequestError):
     code = "REQUESTS_EXCEEDED"
     status = 429
 
+    def __init__(self, message: str | None = None, /, *, retry_after_s: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after_s = retry_after_s
+
 
 class InvalidFlow(RequestError):
     """The flow is not valid."""

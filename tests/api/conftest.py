@@ -15,6 +15,7 @@ import uvicorn
 
 from datastead.app import create_app
 from datastead.settings import Settings
+from tests.mailbox import Mailbox
 
 ADMIN_TOKEN = "admin-token"
 PASSWORD = "a-long-password"
@@ -106,7 +107,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="session")
-def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory, mailbox: Mailbox) -> Settings:
     return Settings(
         database_url=database_url,
         admin_token=ADMIN_TOKEN,
@@ -114,6 +121,16 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         secret="s" * 40,
         extensions_path=str(tmp_path_factory.mktemp("extensions")),
         storage_options={"local": {"root": str(tmp_path_factory.mktemp("uploads"))}},
+        public_url="https://data.example.com",
+        email_transport="smtp",
+        email_smtp_host="127.0.0.1",
+        email_smtp_port=mailbox.port,
+        password_reset_url_allow_list=["https://app.example.com/reset"],
+        user_invite_url_allow_list=["https://app.example.com/join"],
+        user_register_url_allow_list=["https://app.example.com/hello"],
+        rate_limiter_registration_points=1000,
+        login_stall_time=0,
+        register_stall_time=0,
         cors_enabled=True,
         cors_origin=["https://studio.example.com"],
     )

@@ -1,6 +1,7 @@
 """Answers: `{"data": …}`, 204, and the error envelope, each with the same headers."""
 
 import logging
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from datastead.errors import AIError, DatasteadError, OperationRejected
+from datastead.errors import AIError, DatasteadError, OperationRejected, RequestsExceeded
 
 log = logging.getLogger("datastead.api")
 
@@ -86,8 +87,8 @@ def _rejection(error: OperationRejected) -> tuple[int, dict[str, Any]]:
 
 
 def _retry_after(error: DatasteadError) -> list[tuple[bytes, bytes]]:
-    seconds = error.retry_after_s if isinstance(error, AIError) else None
-    return [] if seconds is None else [(b"retry-after", str(max(0, round(seconds))).encode())]
+    seconds = error.retry_after_s if isinstance(error, AIError | RequestsExceeded) else None
+    return [] if seconds is None else [(b"retry-after", str(max(0, math.ceil(seconds))).encode())]
 
 
 def _other(value: Any) -> Any:

@@ -7,26 +7,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from datastead.api.answers import Json, NoContent, data
-from datastead.api.body import invalid, object_of, read_json
+from datastead.api.body import invalid, object_of, optional_text, read_json, text_of
 from datastead.api.openapi import body_of
 from datastead.api.request import Body, Visitor, services_of
-from datastead.auth import login
+from datastead.auth import login, recovery
 from datastead.auth.tokens import session_of
-from datastead.errors import InvalidCredentials, InvalidPayload, InvalidToken, TokenExpired
+from datastead.errors import InvalidCredentials, InvalidToken, TokenExpired
 from datastead.settings import Settings
 
 router = APIRouter(prefix="/auth", tags=["Authentication"])
 
 MODES: tuple[login.Mode, ...] = ("json", "cookie", "session")
+_STRING: dict[str, Any] = {"type": "string"}
 _MODE: dict[str, Any] = {"enum": list(MODES)}
 _TOKEN: dict[str, Any] = {"mode": _MODE, "refresh_token": {"type": "string"}}
 
 
-@router.post("/login", openapi_extra=body_of(email={"type": "string"}, password={"type": "string"}, mode=_MODE))
+@router.post("/login", openapi_extra=body_of(email=_STRING, password=_STRING, mode=_MODE))
 async def log_in(ctx: Visitor, body: Body) -> Response:
     """An access token, and a refresh token with which to get the next one; or a cookie in place of one of them."""
     mode = _mode(body, "json")
-    session = await login.log_in(ctx, _text(body, "email"), _text(body, "password"), mode)
+    session = await login.log_in(ctx, text_of(body, "email"), text_of(body, "password"), mode)
     return _answer(ctx.services.settings, session, mode)
 
 
@@ -55,6 +56,20 @@ async def log_out(ctx: Visitor, request: Request) -> Response:
         return answer  # what is no session, or no longer, is over already
     await login.log_out(ctx, token)
     return answer
+
+
+@router.post("/password/request", openapi_extra=body_of(email=_STRING, reset_url=_STRING))
+async def request_password(ctx: Visitor, body: Body) -> Response:
+    """Sends a link for a new password, where the address has a user; the answer is the same where it has none."""
+    await recovery.request_reset(ctx, text_of(body, "email"), optional_text(body, "reset_url"))
+    return NoContent()
+
+
+@router.post("/password/reset", openapi_extra=body_of(token=_STRING, password=_STRING))
+async def reset_password(ctx: Visitor, body: Body) -> Response:
+    """A new password, for the token of such a link. All sessions of the user end."""
+    await recovery.reset(ctx, text_of(body, "token"), text_of(body, "password"))
+    return NoContent()
 
 
 @router.get("")
@@ -101,15 +116,6 @@ def _mode(body: dict[str, Any], otherwise: login.Mode) -> login.Mode:
     raise invalid(f"`mode` has to be one of {', '.join(f'`{mode}`' for mode in MODES)}.")
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if value is None:
-        raise InvalidPayload(f"`{name}` is required.", reason=f"`{name}` is required", field=name)
-    if not isinstance(value, str):
-        raise InvalidPayload(f"`{name}` has to be text.", reason=f"`{name}` has to be text", field=name)
-    return value
-
-
 def _refresh_token(request: Request, body: dict[str, Any], mode: login.Mode) -> str:
     """What renews the session: from the body, or from the mode's cookie."""
     services = services_of(request.scope)
@@ -122,5 +128,5 @@ def _refresh_token(request: Request, body: dict[str, Any], mode: login.Mode) -> 
         if cookie:
             return cookie
     elif body.get("refresh_token") is not None:
-        return _text(body, "refresh_token")
+        return text_of(body, "refresh_token")
     raise invalid("The refresh token is required in either the payload or cookie.")

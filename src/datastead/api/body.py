@@ -87,6 +87,21 @@ def objects_of(value: list[Any]) -> list[dict[str, Any]]:
     return value
 
 
+def text_of(body: dict[str, Any], name: str) -> str:
+    """A text of the body. Raises `InvalidPayload` where there is none."""
+    value = body.get(name)
+    if value is None:
+        raise InvalidPayload(f"`{name}` is required.", reason=f"`{name}` is required", field=name)
+    if not isinstance(value, str):
+        raise InvalidPayload(f"`{name}` has to be text.", reason=f"`{name}` has to be text", field=name)
+    return value
+
+
+def optional_text(body: dict[str, Any], name: str) -> str | None:
+    """The same, where there may be none."""
+    return None if body.get(name) is None else text_of(body, name)
+
+
 def keys_of(value: Any) -> list[Any]:
     """The value, if it is a list of keys."""
     if not isinstance(value, list) or not all(

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from datastead.api import (
     access,
+    accounts,
     ai_models,
     assets,
     auth,
@@ -30,6 +31,7 @@ from datastead.api.openapi import install_reference
 TYPED = (
     server,
     auth,
+    accounts,
     users,
     settings,
     collections,

@@ -12,6 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from datastead.auth.identity import active_admins, has_active_admin
+from datastead.auth.password_policy import check_policy
 from datastead.auth.permission_rules import guard_permissions
 from datastead.context import SYSTEM, Context
 from datastead.data import system
@@ -23,6 +24,7 @@ from datastead.events import Bus, Event
 REFERENCES = {
     "directus_users": {"role": "directus_roles"},
     "directus_roles": {"parent": "directus_roles"},
+    "directus_settings": {"public_registration_role": "directus_roles"},
     "directus_access": {"role": "directus_roles", "user": "directus_users", "policy": "directus_policies"},
 }
 """What refers to what, where no foreign key of the database says so."""
@@ -34,12 +36,13 @@ def install(bus: Bus) -> None:
         bus.on_guard(collection, guard)
         bus.on_outcome(collection, keep_an_admin)
     bus.on_guard("directus_permissions", guard_permissions)
+    bus.on_guard("directus_settings", guard_settings)
 
 
 async def guard(ctx: Context, event: Event) -> None:
     """Refuses what is no role, policy or assignment, and what would make an administrator."""
     assert ctx.connection is not None
-    await _lock(ctx)
+    await lock_users(ctx)
     if not ctx.actor.is_admin:
         await _leave_admins_alone(ctx, event)
     if event.scope == "items.delete":
@@ -50,6 +53,25 @@ async def guard(ctx: Context, event: Event) -> None:
         _check_networks(event.payload.get("ip_access"))
     if event.collection == "directus_roles" and event.payload.get("parent") is not None:
         await _check_cycle(ctx, event)
+
+
+async def guard_settings(ctx: Context, event: Event) -> None:
+    """Refuses what nobody could log in with, and a role for strangers that may do everything."""
+    assert ctx.connection is not None
+    if event.scope == "items.delete":
+        return
+    await check_references(ctx, "directus_settings", event.payload)
+    check_policy(event.payload.get("auth_password_policy"))
+    attempts, role = event.payload.get("auth_login_attempts"), event.payload.get("public_registration_role")
+    if isinstance(attempts, int) and attempts < 0:
+        raise _invalid_setting("auth_login_attempts", "has to be 0 or more; null is no limit")
+    if role is not None and _id(role) in (await ctx.connection.run(_granting))["roles"]:
+        raise _invalid_setting("public_registration_role", "has admin access, which whoever registers would have, too")
+
+
+def _invalid_setting(field: str, why: str) -> InvalidPayload:
+    reason = f"`{field}` {why}"
+    return InvalidPayload(f"{reason}.", reason=reason, collection="directus_settings", field=field)
 
 
 async def keep_an_admin(ctx: Context, event: Event) -> None:
@@ -79,7 +101,7 @@ async def exists(ctx: Context, collection: str, key: Any) -> bool:
         return False
 
 
-async def _lock(ctx: Context) -> None:
+async def lock_users(ctx: Context) -> None:
     """One such change at a time: two that each leave the other's administrator would leave none."""
     assert ctx.connection is not None
     if ctx.connection.dialect == "postgresql":  # SQLite has one writer anyway

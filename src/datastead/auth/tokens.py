@@ -79,16 +79,19 @@ def issue_access_token(settings: "Settings", actor: Actor, now: datetime, sessio
         "role": actor.role,
         "app_access": actor.has_app_access,
         "admin_access": actor.is_admin,
-        "iat": int(now.timestamp()),
-        "exp": int(now.timestamp() + (settings.access_token_ttl if session is None else settings.session_cookie_ttl)),
-        "iss": ISSUER,
     }
-    return jwt.encode(claims, settings.secret.get_secret_value(), algorithm=ALGORITHM)
+    return signed(settings, claims, now, settings.access_token_ttl if session is None else settings.session_cookie_ttl)
+
+
+def signed(settings: "Settings", claims: Mapping[str, Any], now: datetime, ttl_s: float) -> str:
+    """A token of ours. One without `id` stands for nobody: it is good only for what it was made for."""
+    times = {"iat": int(now.timestamp()), "exp": int(now.timestamp() + ttl_s), "iss": ISSUER}
+    return jwt.encode({**claims, **times}, settings.secret.get_secret_value(), algorithm=ALGORITHM)
 
 
 async def _identify(services: "Services", token: str) -> Identity:
     users = system.users
-    claims = _claims(services, token) if _is_access_token(token) else None
+    claims = claims_of(services, token) if _is_access_token(token) else None
     if claims is None:
         condition = users.c.token == token
     elif _is_id(claims.get("id")):
@@ -114,7 +117,7 @@ def session_of(services: "Services", token: str) -> str:
     """The session that a session's cookie belongs to. Raises `InvalidCredentials`, `InvalidToken` or `TokenExpired`."""
     if not _is_access_token(token):
         raise InvalidCredentials
-    session = _claims(services, token).get("session")
+    session = claims_of(services, token).get("session")
     if not isinstance(session, str):
         raise InvalidCredentials
     return session
@@ -130,7 +133,7 @@ def _is_access_token(token: str) -> bool:
         return False
 
 
-def _claims(services: "Services", token: str) -> Mapping[str, Any]:
+def claims_of(services: "Services", token: str) -> Mapping[str, Any]:
     """The claims of a token that is signed by us and has not expired, by the services' clock."""
     options: Any = {"verify_exp": False, "verify_iat": False, "require": ["exp", "iss"]}
     try:

@@ -85,6 +85,8 @@ async def hashed(ctx: Context, collection: Collection, payload: dict[str, Any]) 
         if "hash" in collection.fields[name].special and isinstance(value, str) and value:
             if ctx.services.hash_password is None:
                 raise ServiceUnavailable(f"`{name}` of `{collection.name}` cannot be hashed here.")
+            if collection.name == "directus_users" and ctx.services.check_password is not None:
+                await ctx.services.check_password(ctx, value)
             kept[name] = await ctx.services.hash_password(value)
         elif "encrypt" in collection.fields[name].special and value:
             kept[name] = _sealed(ctx, collection.fields[name], value)

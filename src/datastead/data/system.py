@@ -176,6 +176,20 @@ sessions = sa.Table(
     _text("ip"), _text("user_agent", None), _uuid("share"), _text("origin"), _text("next_token", 64),
 )  # fmt: skip
 
+logins = sa.Table(
+    "datastead_logins", metadata,
+    # failures: one after another, since the last success; otp_step: the 30 seconds of the last one-time password
+    _uuid("user", primary_key=True), sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("locked_until", Timestamp), sa.Column("otp_step", sa.BigInteger),
+)  # fmt: skip
+
+limits = sa.Table(
+    "datastead_limits", metadata,
+    # how often something was done: the count begins anew at `until`
+    _text("key", 128, primary_key=True), sa.Column("used", sa.Integer, nullable=False),
+    sa.Column("until", Timestamp, nullable=False), sa.Index("datastead_limits_until", "until"),
+)  # fmt: skip
+
 settings = sa.Table(
     "directus_settings", metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
+from datastead.settings.access import AccessSettings
 from datastead.settings.prices import DeclaredCost, DeclaredPrice
 from datastead.settings.values import (
     DATABASE_SCHEMES,
@@ -65,7 +66,7 @@ class CompatibleProvider(BaseModel):
     models: list[CustomModel] = Field(default_factory=list)
 
 
-class Settings(BaseModel):
+class Settings(AccessSettings):
     """Every variable, with its default. In the environment its name is in upper case.
 
     Made directly, it has what it is given and nothing else; `load_settings` reads the environment and the files.

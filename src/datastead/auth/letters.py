@@ -1,0 +1,26 @@
+"""What mail about an account says."""
+
+from datastead.auth.tickets import Purpose
+from datastead.context import Context
+from datastead.data.project import read_fields
+from datastead.mail import Mail
+
+_SUBJECTS: dict[Purpose, str] = {
+    "password-reset": "A new password for {project}",
+    "invite": "You are invited to {project}",
+    "pending-registration": "Confirm your address for {project}",
+}
+_TEXTS: dict[Purpose, str] = {
+    "password-reset": "Somebody, most likely you, has asked for a new password for {email} at {project}.\n\n"
+    "Choose one here:\n\n{url}\n\nThe link is good once. If it was not you, do nothing: your password stays as it is.",
+    "invite": "You are invited to {project}, as {email}.\n\nChoose a password here:\n\n{url}\n\nThe link is good once.",
+    "pending-registration": "Somebody, most likely you, has registered {email} at {project}.\n\n"
+    "Confirm that the address is yours:\n\n{url}\n\nIf it was not you, do nothing: nobody can log in before.",
+}
+
+
+async def letter(ctx: Context, purpose: Purpose, email: str, url: str) -> Mail:
+    """The mail, with the project's name."""
+    row = await ctx.services.database.read(lambda transaction: read_fields(transaction, ["project_name"]))
+    known = {"project": row.get("project_name") or "Datastead", "email": email, "url": url}
+    return Mail(email, _SUBJECTS[purpose].format(**known), f"{_TEXTS[purpose].format(**known)}\n")

@@ -1,0 +1,53 @@
+"""How often something may be done within a time, counted in the database: for all processes together."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from datastead.context import Context
+from datastead.data import system
+from datastead.data.engine import Transaction
+
+MAX_KEY = 128  # characters
+
+
+async def is_exceeded(ctx: Context, key: str, points: int, duration_s: float) -> bool:
+    """Counts one more; whether that is too many."""
+    return (await seconds_left(ctx, key, points, duration_s)) is not None
+
+
+async def seconds_left(ctx: Context, key: str, points: int, duration_s: float) -> float | None:
+    """Counts one more; None while there are few enough, or else how long it takes until the count begins anew."""
+    now = ctx.now()
+
+    def count(transaction: Transaction) -> tuple[int, datetime]:
+        table = system.limits
+        transaction.execute(table.delete().where(table.c.until <= now))
+        first = {"key": key[:MAX_KEY], "used": 1, "until": now + timedelta(seconds=duration_s)}
+        upsert(transaction, table, first, {"used": table.c.used + 1})
+        row = transaction.execute(sa.select(table.c.used, table.c.until).where(table.c.key == first["key"])).one()
+        return row.used, row.until
+
+    used, until = (
+        await ctx.connection.run(count) if ctx.connection is not None else await ctx.services.database.write(count)
+    )
+    return max((until - now).total_seconds(), 0.0) if used > points else None
+
+
+async def forget(ctx: Context, key: str) -> None:
+    """Begins the count anew, in the transaction."""
+    assert ctx.connection is not None
+    await ctx.connection.execute(system.limits.delete().where(system.limits.c.key == key[:MAX_KEY]))
+
+
+def upsert(transaction: Transaction, table: sa.Table, row: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Inserts the row; where there is one with its primary key, makes the changes to that."""
+    if transaction.dialect in {"mysql", "mariadb"}:
+        transaction.execute(mysql.insert(table).values(**row).on_duplicate_key_update(**changes))
+        return
+    insert = sqlite.insert if transaction.dialect == "sqlite" else postgresql.insert
+    keys = [column.name for column in table.primary_key]
+    transaction.execute(insert(table).values(**row).on_conflict_do_update(index_elements=keys, set_=dict(changes)))
