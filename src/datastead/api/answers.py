@@ -1,7 +1,6 @@
 """Answers: `{"data": …}`, 204, and the error envelope, each with the same headers."""
 
 import logging
-import math
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -88,7 +87,7 @@ def _rejection(error: OperationRejected) -> tuple[int, dict[str, Any]]:
 
 def _retry_after(error: DatasteadError) -> list[tuple[bytes, bytes]]:
     seconds = error.retry_after_s if isinstance(error, AIError | RequestsExceeded) else None
-    return [] if seconds is None else [(b"retry-after", str(max(0, math.ceil(seconds))).encode())]
+    return [] if seconds is None else [(b"retry-after", str(max(0, round(seconds))).encode())]
 
 
 def _other(value: Any) -> Any:

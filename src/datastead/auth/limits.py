@@ -1,5 +1,6 @@
 """How often something may be done within a time, counted in the database: for all processes together."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,8 +20,8 @@ async def is_exceeded(ctx: Context, key: str, points: int, duration_s: float) ->
     return (await seconds_left(ctx, key, points, duration_s)) is not None
 
 
-async def seconds_left(ctx: Context, key: str, points: int, duration_s: float) -> float | None:
-    """Counts one more; None while there are few enough, or else how long it takes until the count begins anew."""
+async def seconds_left(ctx: Context, key: str, points: int, duration_s: float) -> int | None:
+    """Counts one more; None while there are few enough, or else in how many seconds the count begins anew."""
     now = ctx.now()
 
     def count(transaction: Transaction) -> tuple[int, datetime]:
@@ -34,7 +35,7 @@ async def seconds_left(ctx: Context, key: str, points: int, duration_s: float) -
     used, until = (
         await ctx.connection.run(count) if ctx.connection is not None else await ctx.services.database.write(count)
     )
-    return max((until - now).total_seconds(), 0.0) if used > points else None
+    return max(math.ceil((until - now).total_seconds()), 1) if used > points else None
 
 
 async def forget(ctx: Context, key: str) -> None:
