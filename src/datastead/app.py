@@ -31,6 +31,8 @@ from datastead.files.source import FilesAsSource
 from datastead.files.store import FileStore
 from datastead.flows.service import Flows
 from datastead.mail import Mailer
+from datastead.realtime.feed import Feed
+from datastead.realtime.hub import Realtime
 from datastead.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def create_app(
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    install_routes(app)
+    install_routes(app, settings)
     if settings.cors_enabled:
         app.add_middleware(
             CORSMiddleware,
@@ -110,6 +112,7 @@ async def open_services(
         files, mailer = FileStore(settings, registry, database, clock), Mailer(settings)
         bus.on_guard(FILES, guard)
         rules.install(bus)
+        realtime = Realtime(database, bus, Feed(database, clock)) if settings.websockets_enabled else None
         services = Services(
             settings,
             registry,
@@ -125,6 +128,7 @@ async def open_services(
             configuration=configuration,
             metrics=metrics,
             files=files,
+            realtime=realtime,
         )
         ai.on_budget_warning(partial(announce, services))
         stack.push_async_callback(mailer.close)
@@ -134,6 +138,8 @@ async def open_services(
         stack.push_async_callback(ai.close)
         await configuration.start()
         stack.push_async_callback(configuration.close)
+        if realtime is not None:
+            stack.push_async_callback(realtime.stop)
         await flows.start(services, dispatch=dispatch)
         stack.push_async_callback(flows.stop)
         yield services, first_admin

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datastead.files.store import FileStore
     from datastead.flows.service import Flows
     from datastead.mail import Mailer
+    from datastead.realtime.hub import Realtime
     from datastead.settings import Settings
 
 Clock = Callable[[], datetime]
@@ -85,6 +86,7 @@ class Services:
     configuration: "Configuration | None" = None
     metrics: "Metrics | None" = None
     files: "FileStore | None" = None
+    realtime: "Realtime | None" = None
 
     @property
     def mailer(self) -> "Mailer":

@@ -6,6 +6,7 @@
     │   ├── InvalidPayload, InvalidQuery, FailedValidation
     │   ├── RecordNotUnique, NotNullViolation, InvalidForeignKey, ValueTooLong, ValueOutOfRange, ContainsNullValues
     │   ├── InvalidCredentials, InvalidOtp, InvalidToken, TokenExpired, Forbidden
+    │   ├── AuthenticationFailed, AuthenticationTimeout, InvalidCollection      over WebSockets
     │   ├── RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnprocessableContent, RequestsExceeded
     │   ├── ContentTooLarge, RangeNotSatisfiable, IllegalAssetTransformation, StoredFileNotFound
     │   ├── InvalidFlow, TemplateError, LoopRefused
@@ -151,6 +152,27 @@ class Forbidden(RequestError):
     """This does not exist, or you are not allowed to see or do it."""
 
     code = "FORBIDDEN"
+    status = 403
+
+
+class AuthenticationFailed(RequestError):
+    """Authentication failed."""
+
+    code = "AUTH_FAILED"
+    status = 401
+
+
+class AuthenticationTimeout(RequestError):
+    """Authentication timed out."""
+
+    code = "AUTH_TIMEOUT"
+    status = 401
+
+
+class InvalidCollection(RequestError):
+    """The collection does not exist, or you are not allowed to see it."""
+
+    code = "INVALID_COLLECTION"
     status = 403
 
 

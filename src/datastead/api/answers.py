@@ -24,7 +24,7 @@ class Json(Response):
     def __init__(self, content: Any, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self.status_code = status
         self.background = None
-        self.body = orjson.dumps(content, default=_other)
+        self.body = orjson.dumps(content, default=plain)
         length = str(len(self.body)).encode()
         self.raw_headers = [(b"content-type", JSON), (b"content-length", length), POWERED_BY, *headers]
 
@@ -90,7 +90,7 @@ def _retry_after(error: DatasteadError) -> list[tuple[bytes, bytes]]:
     return [] if seconds is None else [(b"retry-after", str(max(0, round(seconds))).encode())]
 
 
-def _other(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON has no word for: exact numbers as text, as Directus's drivers give them."""
     if isinstance(value, Decimal | UUID):
         return str(value)

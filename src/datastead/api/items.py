@@ -61,7 +61,7 @@ class Endpoint:
     """One path's methods, as an ASGI app. collection: one of the platform's own; None where the path names it."""
 
     def __init__(self, collection: str | None = None, /, **methods: Answer) -> None:
-        self._collection = collection
+        self.collection = collection
         self.methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ class Endpoint:
     async def _answer(self, request: Request) -> Response:
         parameters = parameters_of(request.scope)
         ctx = await context_of(request.scope, parameters)
-        collection = self._collection or _user_collection(request)
+        collection = self.collection or _user_collection(request)
         query = Query.parse(parameters, ctx.services.settings)
         return await self.methods[request.scope["method"]](Call(request, ctx, Items(ctx, collection), query))
 

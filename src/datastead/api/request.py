@@ -28,7 +28,7 @@ def services_of(scope: Scope) -> Services:
 async def context_of(scope: Scope, parameters: dict[str, Any]) -> Context:
     """The unit of work for a request. parameters: its query, parsed; `access_token` is taken out of it."""
     state = scope["app"].state
-    bearer, user_agent, cookies = _headers(scope)
+    bearer, user_agent, cookies = headers_of(scope)
     client = scope.get("client")
     ip = client[0] if client else None
     token = _one_token(bearer, parameters.pop("access_token", None))
@@ -39,7 +39,7 @@ async def context_of(scope: Scope, parameters: dict[str, Any]) -> Context:
     else:
         authenticator: Authenticator = state.authenticator
         actor = await authenticator.actor(token, ip, user_agent)
-    return Context(state.services, actor, f"{_PROCESS}-{next(_COUNT)}")
+    return new_context(state.services, actor)
 
 
 def cookie_in(cookies: str, name: str) -> str | None:
@@ -87,15 +87,20 @@ Body = Annotated[dict[str, Any], Depends(_object)]
 
 async def _visitor(request: Request) -> Context:
     """Whoever asks to be let in: nobody yet, whatever tokens and cookies there may be from before."""
-    client, (_, user_agent, _) = request.client, _headers(request.scope)
+    client, (_, user_agent, _) = request.client, headers_of(request.scope)
     actor = Actor(ip=client.host if client else None, user_agent=user_agent)
-    return Context(services_of(request.scope), actor, f"{_PROCESS}-{next(_COUNT)}")
+    return new_context(services_of(request.scope), actor)
 
 
 Visitor = Annotated[Context, Depends(_visitor)]
 
 
-def _headers(scope: Scope) -> tuple[str | None, str | None, str | None]:
+def new_context(services: Services, actor: Actor) -> Context:
+    """A unit of work, with a number of its own."""
+    return Context(services, actor, f"{_PROCESS}-{next(_COUNT)}")
+
+
+def headers_of(scope: Scope) -> tuple[str | None, str | None, str | None]:
     """The bearer token, the user agent, and the cookies."""
     bearer = user_agent = cookies = None
     for name, value in scope["headers"]:

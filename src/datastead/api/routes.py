@@ -27,6 +27,7 @@ from datastead.api import (
 )
 from datastead.api.errors import Edge, install_error_handlers
 from datastead.api.openapi import install_reference
+from datastead.settings import Settings
 
 TYPED = (
     server,
@@ -47,13 +48,17 @@ TYPED = (
 )
 
 
-def install_routes(app: FastAPI) -> None:
-    """Everything that is served over HTTP."""
+def install_routes(app: FastAPI, settings: Settings) -> None:
+    """Everything that is served over HTTP and WebSockets."""
     app.router.routes.extend(
         [*items.routes, *access.routes, *files.routes, *assets.routes, *gateway.routes, *metrics.routes]
     )
     for resource in TYPED:
         app.include_router(resource.router)
+    if settings.websockets_enabled:
+        from datastead.api.realtime.routes import realtime_routes
+
+        app.router.routes.extend(realtime_routes(app, settings))
     install_reference(app)
     install_error_handlers(app)
     app.add_middleware(Edge)

@@ -13,6 +13,7 @@ from datastead.api.request import RequestContext
 from datastead.context import SYSTEM, Context
 from datastead.data.project import COLLECTION, ProjectSettings
 from datastead.data.query import Query
+from datastead.settings import Settings
 
 router = APIRouter(prefix="/server", tags=["Server"])
 
@@ -55,7 +56,7 @@ async def info(ctx: RequestContext) -> Response:
             "rateLimitGlobal": False,
             "extensions": {"limit": None},
             "queryLimit": {"default": settings.query_limit_default, "max": settings.query_limit_max},
-            "websocket": False,
+            "websocket": _websocket(settings),
             "version": datastead.__version__,
         }
     return data(found)
@@ -75,6 +76,19 @@ async def health(ctx: RequestContext) -> Response:
     answer = Json(found, 503 if check["status"] == "error" else 200)
     answer.raw_headers[0] = (b"content-type", b"application/health+json; charset=utf-8")
     return answer
+
+
+def _websocket(settings: Settings) -> Any:
+    """How clients may connect; False where they may not."""
+    if not settings.websockets_enabled:
+        return False
+    rest = {"authentication": settings.websockets_rest_auth, "path": settings.websockets_rest_path}
+    beats = settings.websockets_heartbeat_enabled
+    return {
+        "rest": rest if settings.websockets_rest_enabled else False,
+        "graphql": False,
+        "heartbeat": settings.websockets_heartbeat_period if beats else False,
+    }
 
 
 async def _check_database(ctx: Context) -> dict[str, Any]:

@@ -123,6 +123,11 @@ def session_of(services: "Services", token: str) -> str:
     return session
 
 
+def expiry_of(services: "Services", token: str) -> float | None:
+    """When a token ends, in seconds since 1970; None for a static one. Raises `InvalidToken` or `TokenExpired`."""
+    return float(claims_of(services, token)["exp"]) if _is_access_token(token) else None
+
+
 def _is_access_token(token: str) -> bool:
     """Whether it is a JWT of ours. A static token may be any text, so its look alone does not say it."""
     if token.count(".") != 2:

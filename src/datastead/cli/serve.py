@@ -45,7 +45,7 @@ def _serve_here(settings: Settings, listener: socket.socket, console: Console) -
     from datastead.app import create_app
 
     app = create_app(settings)
-    config = _config(app, lifespan="off")
+    config = _config(settings, app, lifespan="off")
 
     async def run() -> None:
         """The lifespan is ours to run, not uvicorn's: what goes wrong at the start is a line then, and no trace."""
@@ -65,7 +65,7 @@ def _serve_many(settings: Settings, listener: socket.socket, console: Console, w
     if not settings.has_own_secret:
         os.environ[MADE_UP_SECRET] = "true"
     os.environ["SECRET"] = settings.secret.get_secret_value()  # one for all, also where it was made up
-    config = _config("datastead.app:create_app", factory=True, workers=workers)
+    config = _config(settings, "datastead.app:create_app", factory=True, workers=workers)
     Multiprocess(config, sockets=[listener]).run()
 
 
@@ -76,10 +76,18 @@ async def _prepare(settings: Settings) -> "NewUser | None":
         return first_admin
 
 
-def _config(app: Any, **more: Any) -> uvicorn.Config:
-    """No access log: addresses may hold an `access_token`."""
+def _config(settings: Settings, app: Any, **more: Any) -> uvicorn.Config:
+    """No access log: addresses may hold an `access_token`. No compression: it costs memory for each connection."""
     return uvicorn.Config(
-        app, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=10, **more
+        app,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        ws="auto" if settings.websockets_enabled else "none",
+        ws_max_size=settings.max_payload_size,
+        ws_per_message_deflate=False,
+        **more,
     )
 
 

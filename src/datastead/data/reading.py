@@ -76,7 +76,7 @@ class Reader:
         self._encode(plan, found.values, {})
 
     async def read_keys(self, keys: Sequence[Any], query: Query) -> list[Item]:
-        """The items with these keys, that the query's filter lets through."""
+        """The items with these keys, that the query's filter and search let through."""
         encoded = self.encode_keys(keys)
         if len(encoded) == 1:
             return await self._read_encoded(encoded, query)
@@ -88,10 +88,10 @@ class Reader:
     async def _read_encoded(self, encoded: Sequence[Any], query: Query) -> list[Item]:
         if query.aggregate or query.group:
             raise InvalidQuery("Items that are asked for by their keys have no sums.", reason="aggregate with keys")
-        found = self._filter(query)
+        found, search = self._filter(query), search_of(query.search)
         keys = padded(encoded)
-        selection = replace(self._selection(query, found, search_of(None)), keys=len(keys))
-        parameters = {f"key{number}": key for number, key in enumerate(keys)}
+        selection = replace(self._selection(query, found, search), keys=len(keys))
+        parameters = {**search.values, **{f"key{number}": key for number, key in enumerate(keys)}}
         return await self._select(self._collection, selection, query, found.values, parameters)
 
     def _in_order(self, encoded: Sequence[Any], items: list[Item]) -> list[Item]:

@@ -380,6 +380,21 @@ ai_prices = sa.Table(
     _uuid("user"), sa.Index("datastead_ai_prices_model", "provider", "model", "valid_from"),
 )  # fmt: skip
 
+listeners = sa.Table(
+    "datastead_listeners", metadata,
+    # processes that have subscribers, each until when: only while there are some, changes are written down for them
+    _text("process", 64, primary_key=True), sa.Column("until", Timestamp, nullable=False),
+)  # fmt: skip
+
+changes = sa.Table(
+    "datastead_changes", metadata,
+    # what a process has changed, for the subscribers of others; a minute old, it goes
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    # entries: [[collection, create | update | delete, [key, …]], …]
+    _text("process", 64, nullable=False), sa.Column("entries", Json, nullable=False),
+    sa.Column("at", Timestamp, nullable=False), sqlite_autoincrement=True,
+)  # fmt: skip
+
 versions = sa.Table(
     "datastead_versions", metadata,
     # counters by which every process sees what another changed: `schema`, `flows`, `settings`, `prices`

@@ -143,6 +143,28 @@ class Settings(AccessSettings):
     cors_origin: Origins = Field(["*"], description="Which may: `true` for all, or a list by commas.")
     cors_credentials: bool = Field(True, description="Whether they may send credentials.")
 
+    websockets_enabled: bool = Field(False, description="Whether clients may connect by WebSocket.")
+    websockets_rest_enabled: bool = Field(True, description="Whether they may subscribe to items, where they may.")
+    websockets_rest_path: str = Field("/websocket", pattern=r"^/[^{}]+$", description="Where they connect.")
+    websockets_rest_auth: Literal["handshake", "strict", "public"] = Field(
+        "handshake",
+        description="`handshake`: the first message says who it is; `strict`: the URL or a cookie does; `public`: they"
+        " may do without, as anybody.",
+    )
+    websockets_rest_auth_timeout: float = Field(
+        10, gt=0, description="How long they have to say who they are, in seconds."
+    )
+    websockets_rest_conn_limit: int | None = Field(
+        None, ge=1, description="How many may be connected to one process; unset = no bound."
+    )
+    websockets_max_subscriptions: int = Field(100, ge=1, description="How many subscriptions one connection may have.")
+    websockets_heartbeat_enabled: bool = Field(
+        True, description="Whether the server asks whether they are still there."
+    )
+    websockets_heartbeat_period: float = Field(
+        30, gt=0, description="How often, in seconds; whoever sends nothing before the next time is cut off."
+    )
+
     ai_enabled: bool = Field(True, description="Whether models can be called at all.")
     ai_record_io: bool = Field(False, description="Whether the ledger keeps prompts and answers.")
     ai_openai_enabled: bool = Field(False, description="Whether OpenAI's models can be called.")

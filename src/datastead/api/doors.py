@@ -1,0 +1,100 @@
+"""Which of the platform's own collections are read and written as items, and by which service: for the ways to items
+that are not a route for each collection, such as WebSockets.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+
+from datastead.api.items import SYSTEM_PREFIXES, Endpoint, create_items
+from datastead.auth.accounts import COLLECTION as USERS
+from datastead.auth.accounts import Accounts
+from datastead.context import Context
+from datastead.data.items import Items
+from datastead.data.project import COLLECTION as SETTINGS
+from datastead.data.project import ProjectSettings
+from datastead.errors import Forbidden
+from datastead.files.files import Files
+from datastead.files.guard import COLLECTION as FILES
+from datastead.files.store import store_of
+
+READ_BESIDES = frozenset({USERS, SETTINGS, "directus_flows", "directus_operations"})
+"""Collections whose routes read items, and write them in ways of their own."""
+WRITTEN_BESIDES = frozenset({USERS, SETTINGS, FILES})
+
+Payload = Mapping[str, Any]
+
+
+class Doors:
+    """What of the platform's own the routes of an app show."""
+
+    def __init__(self, app: Starlette) -> None:
+        found = {
+            endpoint.collection: endpoint
+            for route in app.routes
+            if isinstance(endpoint := getattr(route, "endpoint", None), Endpoint) and endpoint.collection is not None
+            if "POST" in endpoint.methods
+        }
+        self.readable = READ_BESIDES | found.keys()
+        self.writable = WRITTEN_BESIDES | {
+            name for name, endpoint in found.items() if endpoint.methods["POST"] is create_items
+        }
+
+    def shows(self, collection: str) -> bool:
+        """Whether items of a collection can be read, by those who may."""
+        return collection in self.readable or not collection.startswith(SYSTEM_PREFIXES)
+
+    def writes(self, collection: str) -> bool:
+        """Whether items of a collection can be written, by those who may."""
+        return collection in self.writable or not collection.startswith(SYSTEM_PREFIXES)
+
+    async def create(self, ctx: Context, collection: str, payloads: Sequence[Payload]) -> list[Any]:
+        """Creates items, all or none; their keys."""
+        self._require(collection)
+        if collection == USERS:
+            return list(await Accounts(ctx).create(payloads))
+        if collection == SETTINGS:
+            raise Forbidden
+        if collection == FILES:
+            async with ctx.transaction() as inside:
+                return [await Files(inside).describe(payload) for payload in payloads]
+        return await Items(ctx, collection).create_many(payloads)
+
+    async def update(self, ctx: Context, collection: str, keys: Sequence[Any], payload: Payload) -> list[Any]:
+        """Changes items alike; the keys of those that exist."""
+        self._require(collection)
+        if collection == USERS:
+            return list(await Accounts(ctx).update(keys, payload))
+        return await Items(ctx, collection).update_many(keys, payload)
+
+    async def update_batch(self, ctx: Context, collection: str, payloads: Sequence[Payload]) -> list[Any]:
+        """Changes items, each as its own payload says, which holds its key."""
+        self._require(collection)
+        if collection == USERS:
+            return list(await Accounts(ctx).update_batch(payloads))
+        return await Items(ctx, collection).update_batch(payloads)
+
+    async def write_singleton(self, ctx: Context, collection: str, payload: Payload) -> None:
+        """Changes the only item of a singleton, or creates it."""
+        self._require(collection)
+        if collection != SETTINGS:
+            await Items(ctx, collection).write_singleton(payload)
+            return
+        await ProjectSettings(ctx).write(dict(payload))
+        if ctx.services.configuration is not None:
+            await ctx.services.configuration.refresh()
+
+    async def delete(self, ctx: Context, collection: str, keys: Sequence[Any]) -> None:
+        """Deletes items, all or none."""
+        self._require(collection)
+        if collection == USERS:
+            await Accounts(ctx).delete(keys)
+            return
+        await Items(ctx, collection).delete_many(keys)
+        if collection == FILES and ctx.connection is None:
+            await store_of(ctx).settled()
+
+    def _require(self, collection: str) -> None:
+        if not self.writes(collection):
+            raise Forbidden

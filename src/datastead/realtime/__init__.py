@@ -1,0 +1,1 @@
+"""Who wants to know of changes of items, at once: here, and in other processes of the same database."""
