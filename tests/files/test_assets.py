@@ -149,21 +149,6 @@ def test_a_type_that_a_row_claims_cannot_add_a_header(file_server: FileServer) -
     assert "x-evil" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("width=20&height=20&fit=cover", "ILLEGAL_ASSET_TRANSFORMATION"), ("format=webp", "ILLEGAL_ASSET_TRANSFORMATION"),
-        ("key=system-small-cover", "ILLEGAL_ASSET_TRANSFORMATION"), ("transforms=[[%22blur%22,5]]", "ILLEGAL_ASSET_TRANSFORMATION"),
-        ("width=abc", "INVALID_QUERY"), ("width=-1", "INVALID_QUERY"), ("width[a]=1", "INVALID_QUERY"), ("key=nope", "INVALID_QUERY"),
-        ("quality=%C2%B2", "INVALID_QUERY"), ("width=" + "9" * 5000, "ILLEGAL_ASSET_TRANSFORMATION"), ("key[a]=b", "INVALID_QUERY"),
-    ],
-)  # fmt: skip
-def test_an_image_is_not_transformed_in_silence(file_server: FileServer, query: str, code: str) -> None:
-    row = file_server.stored(image("PNG"), "pic.png")
-    answer = file_server.fetch(f"/assets/{row['id']}?{query}")
-    assert (answer.status, answer.code) == (400, code)
-
-
 def test_other_files_ignore_what_only_images_have(file_server: FileServer) -> None:
     row = file_server.stored(b"text")
     assert file_server.fetch(f"/assets/{row['id']}?width=20&key=nope").body == b"text"

@@ -7,10 +7,12 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from datastead.extensions import Registry
 from datastead.settings import load_settings
@@ -45,7 +47,7 @@ def elsewhere() -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="there is no curl, or no jq")
 def test_the_commands_of_the_page_do_what_it_says(elsewhere: str, tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("Hello\n")
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
@@ -64,6 +66,13 @@ def test_the_commands_of_the_page_do_what_it_says(elsewhere: str, tmp_path: Path
             ("Hello", "text/plain"), ("From elsewhere", "image/png"),
         ]  # fmt: skip
         assert server.fetch(f"/assets/{rows[0]['id']}").body == b"Hello\n"
+    shown = {
+        name: Image.open(BytesIO((tmp_path / name).read_bytes()))
+        for name in ("small.webp", "grey.png", "thumbnail.png")
+    }
+    assert [(one.format, one.size) for one in shown.values()] == [
+        ("WEBP", (40, 40)), ("PNG", (20, 10)), ("PNG", (64, 64)),
+    ]  # fmt: skip
 
 
 def test_the_settings_of_the_page_open_a_storage(tmp_path: Path) -> None:

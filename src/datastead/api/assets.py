@@ -19,6 +19,8 @@ from datastead.errors import DatasteadError, RangeNotSatisfiable
 from datastead.files import assets
 from datastead.files.assets import Part
 from datastead.files.files import Files, StoredFile
+from datastead.files.recipes import SOURCES, Recipe, is_asked, recipe_of
+from datastead.files.shown import named, rules_of, shown
 from datastead.files.types import is_active
 
 Headers = list[tuple[bytes, bytes]]
@@ -42,12 +44,13 @@ async def _answer(request: Request) -> Response:
     parameters = parameters_of(request.scope)
     ctx = await context_of(request.scope, parameters)
     files = Files(ctx)
-    file = await files.open(request.path_params["key"])
-    assets.check_transforms(file, parameters)
-    headers = _validators(ctx, file)
-    given = request.headers
+    file, given = await files.open(request.path_params["key"]), request.headers
+    recipe = await _recipe(ctx, file, parameters, given.get("accept", ""))
+    file = file if recipe is None else named(file, recipe)
+    headers = _validators(ctx, file, by_accept=recipe is not None and recipe.by_accept)
     if assets.is_unchanged(file, given.get("if-none-match"), given.get("if-modified-since")):
         return _with_headers(Response(status_code=304), headers)
+    file = file if recipe is None else await shown(ctx, file, recipe)
     asked = given.get("range") if assets.is_same(file, given.get("if-range")) else None
     part = assets.part_of(file, asked)
     headers += _description(file, part, is_download="download" in parameters)
@@ -62,13 +65,20 @@ async def _answer(request: Request) -> Response:
     return _with_headers(StreamingResponse(_chained(first, rest), status), headers)
 
 
-def _validators(ctx: Context, file: StoredFile) -> Headers:
+async def _recipe(ctx: Context, file: StoredFile, parameters: dict[str, Any], accept: str) -> Recipe | None:
+    """What is asked of an image. Other files are shown as they are, whatever is asked."""
+    if file.type not in SOURCES or not is_asked(parameters):
+        return None
+    return recipe_of(parameters, await rules_of(ctx), file.type, file.focus, accept)
+
+
+def _validators(ctx: Context, file: StoredFile, *, by_accept: bool) -> Headers:
     whose = b"private" if ctx.actor.user is not None else b"public"
     return [
         (b"etag", f'"{file.version}"'.encode()),
         (b"last-modified", format_datetime(file.modified, usegmt=True).encode()),
         (b"cache-control", b"%s, max-age=%d" % (whose, ctx.services.settings.assets_cache_ttl)),
-        (b"vary", b"Authorization"),
+        (b"vary", b"Authorization, Accept" if by_accept else b"Authorization"),
         POWERED_BY,
     ]
 

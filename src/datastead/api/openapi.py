@@ -43,6 +43,20 @@ _FILE_BODY: dict[str, Any] = {
         "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": OBJECT}},
     }
 }
+_ASSET_QUERY = {
+    "download": "Saved, not shown.",
+    "key": "A preset of the settings.",
+    "width": "Pixels.",
+    "height": "Pixels.",
+    "fit": "`cover`, `contain`, `inside` or `outside`.",
+    "format": "`jpg`, `png`, `webp`, `tiff`, `avif` or `auto`.",
+    "quality": "1 to 100.",
+    "withoutEnlargement": "`true` = never larger than it is.",
+    "background": "A colour, for edges and for what is transparent.",
+    "focal_point_x": "What `cover` keeps.",
+    "focal_point_y": "What `cover` keeps.",
+    "transforms": 'Operations: `[["rotate", 90], ["blur", 3]]`.',
+}
 _ASSET_ANSWERS: dict[str, Any] = {
     "responses": {
         "200": {"description": "All of it", "content": {"*/*": {}}},
@@ -143,7 +157,9 @@ def _files_paths() -> dict[str, Any]:
         "/assets/{id}": {
             "parameters": [_in_path("id")],
             "get": _operation(
-                "The bytes of a file", parameters=[_in_query("download", "Saved, not shown.")], tag="Assets"
+                "The bytes of a file, or an image as it is asked for",
+                parameters=[_in_query(name, text) for name, text in _ASSET_QUERY.items()],
+                tag="Assets",
             )
             | _ASSET_ANSWERS,
         },

@@ -267,6 +267,33 @@ file_leases = sa.Table(
     sa.Column("lease_until", Timestamp, nullable=False),
 )  # fmt: skip
 
+file_variants = sa.Table(
+    "datastead_file_variants", metadata,
+    # images as they were made for `/assets`. source: the `filename_disk` they were made of. key: of the recipe
+    _uuid("file", primary_key=True), _text("key", 64, primary_key=True), _text("source", nullable=False),
+    _text("location", 64, nullable=False), _text("name", nullable=False), _text("type", 64, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False), sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("used_at", Timestamp, nullable=False),
+)  # fmt: skip
+
+uploads = sa.Table(
+    "datastead_uploads", metadata,
+    # files that come in several requests. file: the id that it gets, or has. size, received: bytes
+    _uuid(primary_key=True), _uuid("file", nullable=False), sa.Column("replaces", sa.Boolean, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False), sa.Column("received", sa.BigInteger, nullable=False),
+    sa.Column("parts", sa.Integer, nullable=False), sa.Column("fields", Json), _text("filename", nullable=False),
+    _text("type"), _uuid("user"), sa.Column("is_finished", sa.Boolean, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False),
+)  # fmt: skip
+
+upload_parts = sa.Table(
+    "datastead_upload_parts", metadata,
+    # what has come of them. start: the first byte's place
+    _uuid("upload", primary_key=True), sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("location", 64, nullable=False), _text("name", nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
 runs = sa.Table(
     "datastead_runs", metadata,
     _uuid(primary_key=True), _uuid("flow", nullable=False),

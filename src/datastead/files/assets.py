@@ -1,20 +1,12 @@
-"""Assets: files as they are shown: which part of one, whether it has changed, and in which form."""
+"""Assets: files as they are shown: which part of one, and whether it has changed."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
 
-from datastead.errors import IllegalAssetTransformation, InvalidQuery, RangeNotSatisfiable
+from datastead.errors import RangeNotSatisfiable
 from datastead.files.files import StoredFile
 
-TRANSFORMS = (
-    "key", "transforms", "width", "height", "fit", "quality", "format", "withoutEnlargement", "background",
-    "focal_point_x", "focal_point_y",
-)  # fmt: skip
-KEYS = [f"system-{size}-{fit}" for size in ("small", "medium", "large") for fit in ("cover", "contain")]
-_WHOLE = ("width", "height", "quality")
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*")
 
 
@@ -24,25 +16,6 @@ class Part:
 
     start: int
     size: int
-
-
-def check_transforms(file: StoredFile, parameters: Mapping[str, Any]) -> None:
-    """Refuses to transform an image, rather than to answer another one than was asked for. Others stay as they are.
-
-    Raises `InvalidQuery` for what makes no sense, `IllegalAssetTransformation` for what does.
-    """
-    asked = [name for name in TRANSFORMS if parameters.get(name)]
-    if not asked or not file.type.startswith("image/"):
-        return
-    for name in _WHOLE:
-        value = parameters.get(name)
-        if value and not (isinstance(value, str) and value.isascii() and value.isdigit() and int(value[:10]) > 0):
-            raise _invalid(f"`{name}` has to be a whole number above 0")
-    if "key" in asked and parameters["key"] not in KEYS:
-        raise _invalid(f"There is no preset `{str(parameters['key'])[:100]}`")
-    names = ", ".join(f"`{name}`" for name in asked)
-    reason = f"This version does not transform images: leave out {names}"
-    raise IllegalAssetTransformation(f"{reason}.", reason=reason, invalidTransformations=asked)
 
 
 def part_of(file: StoredFile, asked: str | None) -> Part | None:
@@ -83,7 +56,3 @@ def _is_not_after(file: StoredFile, date: str) -> bool:
     except ValueError:
         return False
     return moment.tzinfo is not None and file.modified.replace(microsecond=0) <= moment
-
-
-def _invalid(reason: str) -> InvalidQuery:
-    return InvalidQuery(f"{reason}.", reason=reason)

@@ -16,6 +16,8 @@ from datastead.context import SYSTEM, Context
 from datastead.data import system
 from datastead.data.items import Items, Key
 from datastead.data.permissions import Action, require
+from datastead.data.project import COLLECTION as PROJECT
+from datastead.data.project import ProjectSettings
 from datastead.data.query import Query
 from datastead.errors import Forbidden, InvalidPayload, StoredFileNotFound
 from datastead.events import Event
@@ -29,8 +31,14 @@ from datastead.files.store import FileStore, store_of
 log = logging.getLogger(__name__)
 
 READ = Query(
-    fields=("id", "storage", "filename_disk", "filename_download", "type", "charset", "filesize", "modified_on")
-)
+    fields=(
+        "id", "storage", "filename_disk", "filename_download", "type", "charset", "filesize", "modified_on", "width",
+        "height", "focal_point_x", "focal_point_y",
+    )
+)  # fmt: skip
+PUBLIC_FILES = ("project_logo", "public_foreground", "public_background", "public_favicon")
+"""The fields of the settings whose files everybody sees."""
+
 _OWN = {*MANAGED, "id", "type", "charset", "width", "height", "metadata"}
 """What an upload finds out itself, whatever is said of it."""
 
@@ -50,7 +58,11 @@ Uploads = AsyncGenerator[Upload, None]
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that can be read. size: bytes. modified: aware UTC, of the row or of the bytes."""
+    """A file that can be read. size: bytes. modified: aware UTC, of the row or of the bytes.
+
+    largest_side: of an image, in pixels; 0 where it is not known. focus: what matters in it. recipe: by which it is
+    shown. source: the name in the storage of what was uploaded.
+    """
 
     id: str
     stored: Stored
@@ -59,11 +71,16 @@ class StoredFile:
     charset: str | None
     size: int
     modified: datetime
+    largest_side: int = 0
+    focus: tuple[int, int] | None = None
+    recipe: str = ""
+    source: str = ""
 
     @property
     def version(self) -> str:
         """Changes with what is answered for it."""
-        seen = f"{self.stored.name}/{self.size}/{self.type}/{self.charset}/{self.modified.isoformat()}"
+        size = "" if self.recipe else self.size
+        seen = f"{self.source}/{size}/{self.type}/{self.charset}/{self.modified.isoformat()}{self.recipe}"
         return hashlib.sha256(seen.encode()).hexdigest()[:24]
 
 
@@ -128,12 +145,12 @@ class Files:
     async def open(self, key: Key) -> StoredFile:
         """What is needed to read the bytes. Raises `Forbidden` for what there is not, or the actor may not see."""
         if not self._ctx.actor.is_admin:
-            await self._items.read_one(key, Query(fields=("id",)))
+            await self._check_read(key)
         row = await Items(self._ctx.acting_as(SYSTEM), COLLECTION).read_one(key, READ)
         if not row["filename_disk"]:
             raise Forbidden
         stored = Stored(row["storage"], row["filename_disk"])
-        size = row["filesize"]
+        size, focus = row["filesize"], (row["focal_point_x"], row["focal_point_y"])
         return StoredFile(
             id=str(row["id"]),
             stored=stored,
@@ -142,7 +159,25 @@ class Files:
             charset=row["charset"] if types.is_charset(row["charset"]) else None,
             size=await self._size(stored) if size is None else int(size),
             modified=datetime.fromisoformat(row["modified_on"]),
+            largest_side=max(row["width"] or 0, row["height"] or 0),
+            focus=None if None in focus else focus,
+            source=row["filename_disk"],
         )
+
+    async def _check_read(self, key: Key) -> None:
+        """Raises `Forbidden` where the actor may not see the file."""
+        try:
+            await self._items.read_one(key, Query(fields=("id",)))
+        except Forbidden:
+            if not await self._is_of_the_project(key):
+                raise
+
+    async def _is_of_the_project(self, key: Key) -> bool:
+        """Whether it is the project's logo or the like, which is shown to those who have not signed in yet."""
+        known = (await self._ctx.services.schemas.get()).collection(PROJECT).columns
+        query = Query(fields=tuple(name for name in PUBLIC_FILES if name in known))
+        row = await ProjectSettings(self._ctx.acting_as(SYSTEM)).read(query) if query.fields else {}
+        return str(key).lower() in {str(value) for value in row.values() if value}
 
     async def read(self, file: StoredFile, start: int = 0, size: int | None = None) -> AsyncIterator[bytes]:
         """Its bytes, in pieces. Raises `Forbidden` with the first where they are gone."""

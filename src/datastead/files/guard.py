@@ -11,6 +11,7 @@ from datastead.data.items import Items
 from datastead.data.query import Query
 from datastead.errors import InvalidPayload
 from datastead.events import Event
+from datastead.files import variants
 from datastead.files.leases import Stored
 from datastead.files.store import store_of
 
@@ -32,7 +33,7 @@ async def guard(ctx: Context, event: Event) -> None:
 
 
 async def drop_bytes(ctx: Context, keys: Sequence[Any]) -> None:
-    """The bytes of these files go with the commit, unless another file has the same."""
+    """The bytes of these files go with the commit, unless another file has the same; so do images made of them."""
     assert ctx.connection is not None
     stored = await _stored(ctx, keys)
     names = [one.name for one in stored]
@@ -40,7 +41,8 @@ async def drop_bytes(ctx: Context, keys: Sequence[Any]) -> None:
         _columns.filename_disk.in_(names), _columns.id.not_in([str(key) for key in keys])
     )
     shared = {Stored._make(row) for row in await ctx.connection.execute(others)} if names else set()
-    await store_of(ctx).drop(ctx.connection, [one for one in stored if one not in shared])
+    made = await variants.take_of(ctx.connection, keys)
+    await store_of(ctx).drop(ctx.connection, [*made, *(one for one in stored if one not in shared)])
 
 
 async def _stored(ctx: Context, keys: Sequence[Any]) -> list[Stored]:

@@ -1,8 +1,9 @@
 """`FileStore`: the storages of a process, by location, and what makes bytes come and go together with their rows."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,14 +13,18 @@ from datastead.context import Clock, Context
 from datastead.data.engine import Connection, Database
 from datastead.errors import DatasteadError, InvalidFlow, InvalidPayload, InvalidSettings, ServiceUnavailable
 from datastead.extensions import Registry
-from datastead.files import leases
+from datastead.files import leases, variants
 from datastead.files.leases import Stored
 from datastead.files.storage import Storage
+from datastead.files.variants import Variant
+from datastead.files.workshop import Workshop
 from datastead.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TICK_S = 30.0
+TIDY_TICKS = 10
+"""Every how many ticks what nobody needs any more is looked for."""
 
 
 class FileStore:
@@ -29,6 +34,9 @@ class FileStore:
         self._storages = {name.lower(): _open(settings, registry, name.lower()) for name in settings.storage_locations}
         if not self._storages:
             raise InvalidSettings("`STORAGE_LOCATIONS` names no location: leave it out, or name one.")
+        self.workshop = Workshop(settings)
+        self._most_variants = settings.assets_transform_storage_size
+        self._making: dict[Hashable, asyncio.Task[Variant]] = {}
         self._database = database
         self._clock = clock
         self._held: set[Stored] = set()
@@ -61,6 +69,8 @@ class FileStore:
             self._ticker.cancel()
             with suppress(asyncio.CancelledError):
                 await self._ticker
+        await asyncio.gather(*self._making.values(), return_exceptions=True)
+        await self.workshop.close()
         while self._tasks:
             await asyncio.gather(*self._tasks)
         for storage in self._storages.values():
@@ -99,6 +109,26 @@ class FileStore:
             for stored in await leases.dropped(self._database, self._clock()):
                 await self._remove(stored)
 
+    async def once(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Variant]]) -> Variant:
+        """What `make` gives: for all who ask for the same at the same time it is done once, also when they leave."""
+        task = self._making.get(key)
+        if task is None:
+            task = self._making[key] = asyncio.create_task(make())
+            task.add_done_callback(lambda done: self._made(key, done))
+        return await asyncio.shield(task)
+
+    async def tidy(self) -> None:
+        """Drops variants that have no file any more, and those that there is no room for."""
+        while surplus := await variants.surplus(self._database, self._most_variants):
+            async with self._database.transaction() as connection:
+                await variants.remove(connection, surplus)
+                await self.drop(connection, surplus)
+
+    def _made(self, key: Hashable, done: "asyncio.Task[Variant]") -> None:
+        del self._making[key]
+        if not done.cancelled():
+            done.exception()  # those who wait are told; where nobody waits any more, nobody has to be
+
     async def _discard(self, stored: list[Stored]) -> None:
         self._held.difference_update(stored)
         await leases.give_up(self._database, stored)
@@ -117,10 +147,12 @@ class FileStore:
         await leases.forget(self._database, [stored])
 
     async def _tick(self) -> None:
-        while True:
+        for tick in itertools.count():
             await asyncio.sleep(TICK_S)
             if self._held:
                 await _logged(leases.renew(self._database, list(self._held), self._clock()))
+            if tick % TIDY_TICKS == 0:
+                await _logged(self.tidy())
             await _logged(self.sweep())
 
     def _soon(self, work: Coroutine[Any, Any, None]) -> None:

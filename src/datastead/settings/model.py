@@ -139,6 +139,24 @@ class Settings(AccessSettings):
         600.0, description="The longest that `/files/import` may take to fetch a file, such as `10m`."
     )
     assets_cache_ttl: Duration = Field(2_592_000.0, description="How long browsers keep an asset, such as `30d`.")
+    assets_transform_image_max_dimension: int = Field(
+        6000,
+        ge=1,
+        le=30_000,
+        description="The longest side of an image that is transformed, and that is made, in pixels.",
+    )
+    assets_transform_max_operations: int = Field(
+        5, ge=0, description="How many operations `transforms` may name for one image."
+    )
+    assets_transform_max_concurrent: int = Field(
+        2, ge=1, description="How many images are transformed at a time, each in a process of its own; others wait."
+    )
+    assets_transform_timeout: Duration = Field(
+        7.5, description="The longest that an image may take to transform, such as `7500ms`."
+    )
+    assets_transform_storage_size: Size = Field(
+        1 << 30, description="How much room transformed images may take, such as `1gb`: the longest unused go first."
+    )
     cors_enabled: bool = Field(False, description="Whether pages of other origins may call the API.")
     cors_origin: Origins = Field(["*"], description="Which may: `true` for all, or a list by commas.")
     cors_credentials: bool = Field(True, description="Whether they may send credentials.")
