@@ -37,6 +37,8 @@ class Actor:
 
     policies: the ids of those that apply to the user, beside those of the public.
 
+    lacks_tfa: the policies ask for a second factor, which the user has yet to set up: until then they grant nothing.
+
     token: a fingerprint of the static token that was shown, never the token; None for any other way to sign in.
 
     facts: what permissions have asked of the actor so far, such as `$CURRENT_USER.title`; all who act by one identity
@@ -52,6 +54,7 @@ class Actor:
     user_agent: str | None = None
     token: str | None = None
     policies: tuple[str, ...] = ()
+    lacks_tfa: bool = False
     facts: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

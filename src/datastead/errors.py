@@ -5,7 +5,7 @@
     ├── RequestError                                          what a caller sent
     │   ├── InvalidPayload, InvalidQuery, FailedValidation
     │   ├── RecordNotUnique, NotNullViolation, InvalidForeignKey, ValueTooLong, ValueOutOfRange, ContainsNullValues
-    │   ├── InvalidCredentials, InvalidOtp, InvalidToken, TokenExpired, Forbidden
+    │   ├── InvalidCredentials, InvalidOtp, InvalidIp, InvalidToken, TokenExpired, Forbidden
     │   ├── AuthenticationFailed, AuthenticationTimeout, InvalidCollection      over WebSockets
     │   ├── RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnprocessableContent, RequestsExceeded
     │   ├── ContentTooLarge, RangeNotSatisfiable, IllegalAssetTransformation, StoredFileNotFound
@@ -131,6 +131,13 @@ class InvalidOtp(RequestError):
     """The one-time password is not valid."""
 
     code = "INVALID_OTP"
+    status = 401
+
+
+class InvalidIp(RequestError):
+    """No policy of yours is for the address that you come from."""
+
+    code = "INVALID_IP"
     status = 401
 
 

@@ -66,6 +66,9 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("POST", "/users/invite/accept"): LINKED,
     ("POST", "/users/register"): LINKED,
     ("GET", "/users/register/verify-email"): LINKED,
+    ("POST", "/users/me/tfa/generate"): USER,
+    ("POST", "/users/me/tfa/enable"): USER,
+    ("POST", "/users/me/tfa/disable"): USER,
     # Without a policy one sees one's own roles, and what one may do, which is nothing.
     **{
         (method, f"/{name}{part}"): ADMIN
@@ -110,6 +113,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/users/me"): {"location": "x"},
     ("POST", "/users/invite"): {"email": "invited@example.com", "role": None},
     ("POST", "/users/invite/accept"): {"token": "x", "password": "a-long-password"},
+    ("POST", "/users/me/tfa/enable"): {"secret": "x", "otp": "x"},
+    ("POST", "/users/me/tfa/disable"): {"otp": "x"},
     ("POST", "/users/register"): {"email": "stranger@example.com", "password": "a-long-password"},
     ("PATCH", "/users/{user}"): {"location": "x"},
     **{

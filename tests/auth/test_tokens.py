@@ -16,7 +16,7 @@ from datastead.data import system
 from datastead.data.engine import Database
 from datastead.data.migrations import migrate
 from datastead.data.schema import Schemas
-from datastead.errors import InvalidCredentials
+from datastead.errors import InvalidCredentials, InvalidIp
 from datastead.events import Bus
 from datastead.extensions import Registry
 from datastead.settings import Settings
@@ -127,7 +127,14 @@ async def test_a_policy_counts_only_from_its_addresses(
     await create_user(house.database, EMAIL, admin=True)
     token = await new_token(house.database, EMAIL)
     await house.write(sa.update(system.policies).values(ip_access=ip_access))
-    assert (await house.authenticator.actor(token, ip)).is_admin is is_admin
+    assert (await _is_admin(house, token, ip)) is is_admin
+
+
+async def _is_admin(house: House, token: str, ip: str | None) -> bool:
+    try:
+        return (await house.authenticator.actor(token, ip)).is_admin
+    except InvalidIp:  # none of the policies is for the address
+        return False
 
 
 async def test_two_first_starts_at_once_make_one_administrator(house: House) -> None:

@@ -23,11 +23,12 @@ _MODE: dict[str, Any] = {"enum": list(MODES)}
 _TOKEN: dict[str, Any] = {"mode": _MODE, "refresh_token": {"type": "string"}}
 
 
-@router.post("/login", openapi_extra=body_of(email=_STRING, password=_STRING, mode=_MODE))
+@router.post("/login", openapi_extra=body_of(email=_STRING, password=_STRING, otp=_STRING, mode=_MODE))
 async def log_in(ctx: Visitor, body: Body) -> Response:
     """An access token, and a refresh token with which to get the next one; or a cookie in place of one of them."""
     mode = _mode(body, "json")
-    session = await login.log_in(ctx, text_of(body, "email"), text_of(body, "password"), mode)
+    email, password, otp = text_of(body, "email"), text_of(body, "password"), optional_text(body, "otp")
+    session = await login.log_in(ctx, email, password, mode, otp)
     return _answer(ctx.services.settings, session, mode)
 
 

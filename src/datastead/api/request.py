@@ -13,7 +13,11 @@ from datastead.api.query_string import parse_query_string
 from datastead.auth.tokens import Authenticator
 from datastead.context import PUBLIC, Actor, Context, Services
 from datastead.data.query import Query
-from datastead.errors import InvalidPayload
+from datastead.errors import Forbidden, InvalidPayload
+
+WITHOUT_TFA = ("/users/me", "/policies/me/", "/roles/me", "/permissions/me", "/server/")
+NEEDS_TFA = "Your policies ask for a second factor: set it up by `/users/me/tfa/generate` and `/users/me/tfa/enable`."
+"""What those may do all the same who have yet to set it up; and what the others are told."""
 
 _PROCESS, _COUNT = uuid4().hex, itertools.count(1)
 """Requests are numbered in each process: an id of its own for each would cost more than the rest of its context."""
@@ -39,6 +43,8 @@ async def context_of(scope: Scope, parameters: dict[str, Any]) -> Context:
     else:
         authenticator: Authenticator = state.authenticator
         actor = await authenticator.actor(token, ip, user_agent)
+        if actor.lacks_tfa and not scope["path"].startswith(WITHOUT_TFA):
+            raise Forbidden(NEEDS_TFA, reason=NEEDS_TFA)
     return new_context(state.services, actor)
 
 

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from datastead.api.answers import NoContent, data
-from datastead.api.body import invalid, keys_of, objects_of, read_json
+from datastead.api.body import invalid, keys_of, objects_of, optional_text, read_json, text_of
 from datastead.api.items import read_back
-from datastead.api.openapi import OBJECT, json_body
+from datastead.api.openapi import OBJECT, body_of, json_body
 from datastead.api.request import Body, RequestContext, RequestQuery
+from datastead.auth import tfa
 from datastead.auth.accounts import COLLECTION, Accounts
 from datastead.auth.own import own_items
 from datastead.context import Context
@@ -54,6 +55,26 @@ async def update_me(ctx: RequestContext, body: Body, query: RequestQuery) -> Res
         raise InvalidCredentials
     await Accounts(ctx).update_self(body)
     return await read_me(ctx, query)
+
+
+@router.post("/me/tfa/generate", openapi_extra=body_of(password={"type": "string"}))
+async def generate_tfa(ctx: RequestContext, body: Body) -> Response:
+    """A secret for an authenticator app, and the URL of its QR code. It counts when it is enabled."""
+    return data(await tfa.generate(ctx, optional_text(body, "password")))
+
+
+@router.post("/me/tfa/enable", openapi_extra=body_of(secret={"type": "string"}, otp={"type": "string"}))
+async def enable_tfa(ctx: RequestContext, body: Body) -> Response:
+    """From now on logging in takes a one-time password of the secret, of which `otp` is one."""
+    await tfa.enable(ctx, text_of(body, "secret"), text_of(body, "otp"))
+    return NoContent()
+
+
+@router.post("/me/tfa/disable", openapi_extra=body_of(otp={"type": "string"}))
+async def disable_tfa(ctx: RequestContext, body: Body) -> Response:
+    """Logging in takes a password only."""
+    await tfa.disable(ctx, text_of(body, "otp"))
+    return NoContent()
 
 
 @router.get("/{user}")

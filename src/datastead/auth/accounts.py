@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datastead.auth.login import EMAIL
+from datastead.auth.identity import EMAIL
 from datastead.context import Context
 from datastead.data import system
 from datastead.data.items import Items

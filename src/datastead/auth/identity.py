@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from datastead.context import Actor
 from datastead.data import system
+from datastead.errors import InvalidIp
 
 if TYPE_CHECKING:
     from datastead.data.engine import Database, Transaction
 
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 MAX_ANCESTORS = 100
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -26,6 +28,7 @@ class Policy:
     admin_access: bool
     app_access: bool
     networks: tuple[str, ...] = ()
+    enforce_tfa: bool = False
 
     def applies_to(self, ip: str | None) -> bool:
         return not self.networks or (ip is not None and any(_is_in(ip, network) for network in self.networks))
@@ -33,17 +36,23 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user who may act; or None, a role by itself. roles: the role and its ancestors. facts: see `Actor`."""
+    """A user who may act; or None, a role by itself. roles: the role and its ancestors. facts: see `Actor`.
+
+    has_second_factor: also for those who need none, such as a program with a static token.
+    """
 
     user: str | None
     role: str | None
     roles: tuple[str, ...]
     policies: tuple[Policy, ...]
+    has_second_factor: bool = True
     facts: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def actor(self, ip: str | None = None, user_agent: str | None = None, token: str | None = None) -> Actor:
         """The user, acting from an address. token: the fingerprint of a static token that was shown."""
         policies = [policy for policy in self.policies if policy.applies_to(ip)]
+        if not self.has_second_factor and any(policy.enforce_tfa for policy in policies):
+            return Actor(self.user, ip=ip, user_agent=user_agent, lacks_tfa=True)
         return Actor(
             user=self.user,
             role=self.role,
@@ -57,6 +66,11 @@ class Identity:
             facts=self.facts,
         )
 
+    def require_address(self, ip: str | None) -> None:
+        """Raises `InvalidIp` where there are policies, and none of them is for the address."""
+        if self.policies and ip is not None and not any(policy.applies_to(ip) for policy in self.policies):
+            raise InvalidIp
+
 
 async def identity_of(database: "Database", condition: sa.ColumnElement[bool]) -> Identity | None:
     """The active user for whom the condition (on `directus_users`) holds."""
@@ -65,14 +79,16 @@ async def identity_of(database: "Database", condition: sa.ColumnElement[bool]) -
 
 def _reader(condition: sa.ColumnElement[bool]) -> "Callable[[Transaction], Identity | None]":
     users = system.users
-    statement = sa.select(users.c.id, users.c.role).where(condition, users.c.status == "active")
+    own = (users.c.id, users.c.role, users.c.tfa_secret, users.c.provider)
+    statement = sa.select(*own).where(condition, users.c.status == "active")
 
     def read(transaction: "Transaction") -> Identity | None:
         row = transaction.execute(statement).first()
         if row is None:
             return None
         roles = _with_ancestors(transaction, row.role)
-        return Identity(row.id, row.role, roles, _policies(transaction, row.id, roles))
+        has_second_factor = bool(row.tfa_secret) or row.provider != "default"
+        return Identity(row.id, row.role, roles, _policies(transaction, row.id, roles), has_second_factor)
 
     return read
 
@@ -94,12 +110,16 @@ def _policies(transaction: "Transaction", user: str | None, roles: Sequence[str]
     access, policies = system.access, system.policies
     own = access.c.user == user if user is not None else sa.false()
     statement = (
-        sa.select(policies.c.id, policies.c.admin_access, policies.c.app_access, policies.c.ip_access)
+        sa.select(
+            policies.c.id, policies.c.admin_access, policies.c.app_access, policies.c.ip_access, policies.c.enforce_tfa
+        )
         .join(access, access.c.policy == policies.c.id)
         .where(sa.or_(own, access.c.role.in_(roles)))
     )
     return tuple(
-        Policy(str(row.id), bool(row.admin_access), bool(row.app_access), _networks(row.ip_access))
+        Policy(
+            str(row.id), bool(row.admin_access), bool(row.app_access), _networks(row.ip_access), bool(row.enforce_tfa)
+        )
         for row in transaction.execute(statement).all()
     )
 

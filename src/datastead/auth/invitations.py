@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from datastead.auth.accounts import Accounts
+from datastead.auth.identity import EMAIL
 from datastead.auth.letters import letter
-from datastead.auth.login import EMAIL
 from datastead.auth.tickets import issue, link, page_of, redeem, user_of
 from datastead.context import SYSTEM, Context
 from datastead.data.permissions import require

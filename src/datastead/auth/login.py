@@ -3,15 +3,17 @@
 In the mode `session` that token is a claim of the access token, which is a cookie; in the others it is the client's.
 """
 
-import re
+import asyncio
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from datastead.auth.identity import Identity, identity_of
+from datastead.auth import attempts, tfa
+from datastead.auth.identity import EMAIL, Identity, identity_of
 from datastead.auth.passwords import verify_password
 from datastead.auth.tokens import issue_access_token
 from datastead.context import Context
@@ -19,9 +21,6 @@ from datastead.data import system
 from datastead.data.engine import Transaction
 from datastead.errors import InvalidCredentials, InvalidOtp, InvalidPayload
 from datastead.events import Event
-
-EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
-
 
 Mode = Literal["json", "cookie", "session"]
 GRACE = timedelta(seconds=10)
@@ -37,18 +36,42 @@ class Session:
     expires_ms: int
 
 
-async def log_in(ctx: Context, email: str, password: str, mode: Mode = "json") -> Session:
-    """A new session. Every reason why not is the same `InvalidCredentials`."""
+async def log_in(ctx: Context, email: str, password: str, mode: Mode = "json", otp: str | None = None) -> Session:
+    """A new session. Every reason why not is the same `InvalidCredentials`, after the same time.
+
+    Only who knows the password learns that a one-time password is missing or wrong (`InvalidOtp`), and that no policy
+    is for the address (`InvalidIp`).
+    """
     if not EMAIL.fullmatch(email):
         raise InvalidPayload("`email` has to be an email address.", field="email")
+    begun = time.monotonic()
+    try:
+        identity = await _verified(ctx, email, password, otp)
+    except (InvalidCredentials, InvalidOtp):
+        await _stall(ctx, begun)
+        raise
+    return await new_session(ctx, identity, mode)
+
+
+async def _verified(ctx: Context, email: str, password: str, otp: str | None) -> Identity:
     user = await _user_by_email(ctx, email)
+    if user is not None:
+        await attempts.begin(ctx, user.id)
     matches = await verify_password(user.password if user is not None else None, password)
     identity = await identity_of(ctx.services.database, system.users.c.id == user.id) if user and matches else None
     if user is None or identity is None:
         raise InvalidCredentials
     if user.tfa_secret:
-        raise InvalidOtp
-    return await _new_session(ctx, identity, mode)
+        await tfa.require(ctx, user.id, user.tfa_secret, otp)
+    await attempts.succeed(ctx, user.id)
+    return identity
+
+
+async def _stall(ctx: Context, begun: float) -> None:
+    """Waits until a whole number of `LOGIN_STALL_TIME` has gone by: how long it took tells nothing."""
+    step_s = ctx.services.settings.login_stall_time / 1000
+    if step_s > 0:
+        await asyncio.sleep(step_s - (time.monotonic() - begun) % step_s)
 
 
 async def refresh(ctx: Context, refresh_token: str, mode: Mode = "json") -> Session:
@@ -61,6 +84,7 @@ async def refresh(ctx: Context, refresh_token: str, mode: Mode = "json") -> Sess
     identity = await identity_of(ctx.services.database, system.users.c.id == user) if user else None
     if identity is None:
         raise InvalidCredentials
+    identity.require_address(ctx.actor.ip)
     new = secrets.token_urlsafe(48)
     renew = _replace if mode == "session" else _spend
     values = {"token": new, "expires": _end(ctx, mode)}
@@ -108,7 +132,9 @@ async def _user_by_email(ctx: Context, email: str) -> sa.Row[Any] | None:
     return await ctx.services.database.read(lambda transaction: transaction.execute(statement).first())
 
 
-async def _new_session(ctx: Context, identity: Identity, mode: Mode) -> Session:
+async def new_session(ctx: Context, identity: Identity, mode: Mode) -> Session:
+    """A session of somebody who is known. Raises `InvalidIp`."""
+    identity.require_address(ctx.actor.ip)
     token, now, sessions = secrets.token_urlsafe(48), ctx.now(), system.sessions
     row = {
         "token": token,

@@ -75,5 +75,5 @@ async def own_globals(ctx: Context) -> dict[str, bool]:
     return {
         "app_access": ctx.actor.has_app_access,
         "admin_access": ctx.actor.is_admin,
-        "enforce_tfa": any(row.enforce_tfa for row in rows),
+        "enforce_tfa": ctx.actor.lacks_tfa or any(row.enforce_tfa for row in rows),
     }

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from datastead.auth import limits
 from datastead.auth.accounts import Accounts
+from datastead.auth.identity import EMAIL
 from datastead.auth.letters import letter
-from datastead.auth.login import EMAIL
 from datastead.auth.password_policy import check_password
 from datastead.auth.passwords import MAX_LENGTH
 from datastead.auth.rules import lock_users

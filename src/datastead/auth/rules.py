@@ -63,8 +63,8 @@ async def guard_settings(ctx: Context, event: Event) -> None:
     await check_references(ctx, "directus_settings", event.payload)
     check_policy(event.payload.get("auth_password_policy"))
     attempts, role = event.payload.get("auth_login_attempts"), event.payload.get("public_registration_role")
-    if isinstance(attempts, int) and attempts < 0:
-        raise _invalid_setting("auth_login_attempts", "has to be 0 or more; null is no limit")
+    if isinstance(attempts, int) and attempts < 1:
+        raise _invalid_setting("auth_login_attempts", "has to be 1 or more; null is no limit")
     if role is not None and _id(role) in (await ctx.connection.run(_granting))["roles"]:
         raise _invalid_setting("public_registration_role", "has admin access, which whoever registers would have, too")
 

@@ -1,6 +1,7 @@
 """What a token stands for: a user's static token, or an access token (JWT, HS256, signed with `SECRET`)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class Authenticator:
             if identity is not None:
                 self._known[key] = (now, identity)  # others go on with what was known, meanwhile
             identity = await self._read(key, token, now)
+        identity.require_address(ip)
         return identity.actor(ip, user_agent, None if _is_access_token(token) else key.hex()[:FINGERPRINT_LENGTH])
 
     def forget(self, token: str | None = None) -> None:
@@ -79,6 +81,7 @@ def issue_access_token(settings: "Settings", actor: Actor, now: datetime, sessio
         "role": actor.role,
         "app_access": actor.has_app_access,
         "admin_access": actor.is_admin,
+        **({"enforce_tfa": True} if actor.lacks_tfa else {}),
     }
     return signed(settings, claims, now, settings.access_token_ttl if session is None else settings.session_cookie_ttl)
 
@@ -103,7 +106,7 @@ async def _identify(services: "Services", token: str) -> Identity:
     identity = await identity_of(services.database, condition) if "\0" not in token else None
     if identity is None:
         raise InvalidCredentials
-    return identity
+    return replace(identity, has_second_factor=True) if claims is None else identity
 
 
 def _lasts(session: str, user: str, now: datetime) -> sa.ColumnElement[bool]:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from datastead.auth.login import EMAIL
+from datastead.auth.identity import EMAIL
 from datastead.auth.passwords import hash_password
 from datastead.data import system
 from datastead.errors import InvalidPayload, RecordNotUnique
