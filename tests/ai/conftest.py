@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -16,8 +15,8 @@ from datastead.data import system
 from datastead.data.engine import Database
 from datastead.data.migrations import migrate
 from datastead.testing.simulator import Simulator
+from tests.databases import sqlite_ready
 
-POSTGRESQL = "postgresql://postgres@127.0.0.1:5432"
 REGISTRY = Registry(("datastead.builtin",))
 KEY = "canary-4f1c9a7be2d84"
 LOCAL = {"id": "local", "cost": {"input": 1, "output": 2}}
@@ -97,25 +96,9 @@ async def ledger_rows(database: Database, **where: Any) -> list[dict[str, Any]]:
     return await database.read(lambda transaction: [dict(row) for row in transaction.execute(query).mappings()])
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.db'}"
-        return
-    name = f"datastead_ai_{uuid4().hex[:12]}"
-    try:
-        admin = psycopg.connect(f"{POSTGRESQL}/postgres", autocommit=True, connect_timeout=2)
-    except psycopg.OperationalError:
-        pytest.skip("PostgreSQL is not reachable at 127.0.0.1:5432")
-    with admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        yield f"{POSTGRESQL}/{name}"
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return sqlite_ready(tmp_path / "ledger.db")
 
 
 @asynccontextmanager

@@ -9,17 +9,16 @@ from http.client import HTTPConnection
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 import uvicorn
 
 from datastead.app import create_app
 from datastead.settings import Settings
+from tests.databases import postgresql_database
 from tests.mailbox import Mailbox
 
 ADMIN_TOKEN = "admin-token"
 PASSWORD = "a-long-password"
-POSTGRESQL = "postgresql://postgres@127.0.0.1:5432"
 
 
 @dataclass(frozen=True)
@@ -95,15 +94,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('api') / 'data.db'}"
         return
-    name = f"datastead_api_{uuid4().hex[:12]}"
-    try:
-        admin = psycopg.connect(f"{POSTGRESQL}/postgres", autocommit=True, connect_timeout=3)
-    except psycopg.OperationalError:
-        pytest.skip(f"There is no PostgreSQL at {POSTGRESQL}.")
-    with admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        yield f"{POSTGRESQL}/{name}"
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with postgresql_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from datastead.data import system
 from datastead.settings import Settings
-from tests.conftest import postgresql_database
+from tests.databases import postgresql_database
 
 from .conftest import ADMIN_TOKEN, PASSWORD, Answer, Server, serving
 

@@ -19,8 +19,8 @@ from datastead.data.items import Items
 from datastead.data.migrations import migrate
 from datastead.data.query import Query
 from datastead.errors import Forbidden, InvalidQuery
-from tests.conftest import postgresql_database
 from tests.data.conftest import make_context
+from tests.databases import postgresql_database
 
 Row = dict[str, Any]
 NOW = datetime(2026, 3, 31, 12, 0, tzinfo=UTC)

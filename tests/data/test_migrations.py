@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from datastead.data.engine import Database, Transaction
 from datastead.data.migrations import migrate, names
 from datastead.data.schema import Schemas
-from tests.conftest import postgresql_database
+from tests.databases import postgresql_database
 
 FOREIGN = (
     "CREATE TABLE customers (id INTEGER PRIMARY KEY, name VARCHAR(40) NOT NULL, born DATE, UNIQUE (name))",
@@ -53,8 +53,8 @@ async def test_a_second_migration_has_nothing_to_do(database: Database) -> None:
     assert await migrate(database) == []
 
 
-async def test_an_existing_database_is_left_as_it_is(database_url: str) -> None:
-    database = Database.open(database_url)
+async def test_an_existing_database_is_left_as_it_is(empty_database_url: str) -> None:
+    database = Database.open(empty_database_url)
     await database.start()
     await database.alter(make_foreign)
     before = await database.read(dump)
@@ -64,8 +64,8 @@ async def test_an_existing_database_is_left_as_it_is(database_url: str) -> None:
     await database.close()
 
 
-async def test_only_tables_with_our_prefixes_are_added(database_url: str) -> None:
-    database = Database.open(database_url)
+async def test_only_tables_with_our_prefixes_are_added(empty_database_url: str) -> None:
+    database = Database.open(empty_database_url)
     await database.start()
     await database.alter(make_foreign)
     before = set(await database.read(lambda transaction: sa.inspect(transaction.connection).get_table_names()))

@@ -10,8 +10,8 @@ from datastead.data.engine import Database, Transaction
 from datastead.data.items import Items
 from datastead.data.migrations import migrate
 from datastead.errors import FailedValidation, InvalidForeignKey, RequestError
-from tests.conftest import postgresql_database
 from tests.data.conftest import make_context
+from tests.databases import postgresql_ready
 
 DEFERRED = (
     "CREATE TABLE makers (id INTEGER PRIMARY KEY)",
@@ -42,7 +42,7 @@ BEGIN RAISE EXCEPTION 'no parts on Sundays' {using}; END $$
 
 @pytest.mark.parametrize("using", ["", "USING ERRCODE = '44000'", "USING ERRCODE = '54000'", "USING ERRCODE = 'ZX001'"])
 async def test_what_a_trigger_of_the_users_own_refuses_is_no_fault_of_the_server(using: str) -> None:
-    with postgresql_database() as url:
+    with postgresql_ready() as url:
         database = Database.open(url)
         await database.start()
         await migrate(database)
@@ -61,7 +61,7 @@ async def test_what_a_trigger_of_the_users_own_refuses_is_no_fault_of_the_server
 
 
 async def test_a_key_that_only_the_database_makes_is_refused_by_name() -> None:
-    with postgresql_database() as url:
+    with postgresql_ready() as url:
         database = Database.open(url)
         await database.start()
         await migrate(database)

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -20,7 +18,6 @@ from datastead.extensions import Registry, TriggerRequest
 from datastead.settings import Settings
 from datastead.testing.simulator import Simulator
 
-POSTGRESQL = "postgresql://postgres@127.0.0.1:5432"
 REGISTRY = Registry(("datastead.builtin",))
 ARTICLES = sa.Table(
     "articles",
@@ -95,26 +92,6 @@ async def eventually(check: Callable[[], Awaitable[Any]], timeout_s: float = 20)
         while (found := await check()) is None:  # noqa: ASYNC110  what is waited for is in a database
             await asyncio.sleep(0.02)
         return found
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'data.db'}"
-        return
-    try:
-        connection = psycopg.connect(f"{POSTGRESQL}/postgres", autocommit=True, connect_timeout=2)
-    except psycopg.OperationalError:
-        pytest.skip("PostgreSQL is not reachable at 127.0.0.1:5432")
-    name = f"flows_{uuid4().hex[:12]}"
-    with connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    try:
-        yield f"{POSTGRESQL}/{name}"
-    finally:
-        with psycopg.connect(f"{POSTGRESQL}/postgres", autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
