@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from datastead.ai.alarms import announce
 from datastead.ai.configuration import Configuration
 from datastead.ai.engine import AI
+from datastead.api.rate_limits import RateLimits
 from datastead.api.routes import install_routes
 from datastead.auth import rules
 from datastead.auth.password_policy import check_password
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHORT_SECRET = 32  # characters
+RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI's own, which looks at the environment with every request."""
 
@@ -73,6 +75,8 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     install_routes(app, settings)
+    if settings.rate_limiter_enabled or settings.rate_limiter_global_enabled:
+        app.add_middleware(RateLimits, settings)
     if settings.cors_enabled:
         app.add_middleware(
             CORSMiddleware,
@@ -80,7 +84,14 @@ def create_app(
             allow_credentials=settings.cors_credentials,
             allow_methods=["GET", "POST", "PATCH", "DELETE", "SEARCH"],
             allow_headers=["Content-Type", "Authorization"],
-            expose_headers=["Content-Range", "X-Datastead-Call", "X-Datastead-Cost", "X-Request-Id", "Retry-After"],
+            expose_headers=[
+                "Content-Range",
+                "X-Datastead-Call",
+                "X-Datastead-Cost",
+                "X-Request-Id",
+                "Retry-After",
+                *RATE_LIMIT_HEADERS,
+            ],
             max_age=18_000,
         )
     return app

@@ -52,8 +52,8 @@ async def info(ctx: RequestContext) -> Response:
             "mcp_oauth_enabled": False,
             "mcp_oauth_dcr_enabled": False,
             "mcp_oauth_cimd_enabled": False,
-            "rateLimit": False,
-            "rateLimitGlobal": False,
+            "rateLimit": _limit(settings, "rate_limiter"),
+            "rateLimitGlobal": _limit(settings, "rate_limiter_global"),
             "extensions": {"limit": None},
             "queryLimit": {"default": settings.query_limit_default, "max": settings.query_limit_max},
             "websocket": _websocket(settings),
@@ -108,6 +108,12 @@ async def _check_database(ctx: Context) -> dict[str, Any]:
         "observedValue": took_ms,
         "threshold": HEALTH_THRESHOLD_MS,
     }
+
+
+def _limit(settings: Settings, of: str) -> dict[str, Any] | bool:
+    """`{points, duration}` of a rate limit, or False where there is none."""
+    known = settings.model_dump(include={f"{of}_{name}" for name in ("enabled", "points", "duration")})
+    return {name: known[f"{of}_{name}"] for name in ("points", "duration")} if known[f"{of}_enabled"] else False
 
 
 async def _project(ctx: Context) -> dict[str, Any]:

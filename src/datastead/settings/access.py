@@ -47,3 +47,10 @@ class AccessSettings(BaseModel):
     rate_limiter_registration_enabled: bool = Field(True, description="Whether one address may register only so often.")
     rate_limiter_registration_points: int = Field(5, ge=1, description="How often within the duration.")
     rate_limiter_registration_duration: float = Field(60, gt=0, description="That duration, in seconds.")
+
+    rate_limiter_enabled: bool = Field(False, description="Whether one address may send only so many requests.")
+    rate_limiter_points: int = Field(50, ge=1, description="How many within the duration, in each process.")
+    rate_limiter_duration: float = Field(1, gt=0, description="That duration, in seconds.")
+    rate_limiter_global_enabled: bool = Field(False, description="Whether all together may send only so many requests.")
+    rate_limiter_global_points: int = Field(1000, ge=1, description="How many within the duration, in each process.")
+    rate_limiter_global_duration: float = Field(1, gt=0, description="That duration, in seconds.")
