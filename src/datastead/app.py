@@ -21,6 +21,7 @@ from datastead.auth.passwords import hash_password
 from datastead.auth.tokens import Authenticator
 from datastead.auth.users import NewUser, ensure_admin
 from datastead.context import Clock, Services, system_clock
+from datastead.data import workspace
 from datastead.data.engine import Database
 from datastead.data.migrations import migrate
 from datastead.data.schema import Schemas
@@ -124,6 +125,7 @@ async def open_services(
         bus.on_guard(FILES, guard)
         rules.install(bus)
         realtime = Realtime(database, bus, Feed(database, clock)) if settings.websockets_enabled else None
+        workspace.install(bus)
         services = Services(
             settings,
             registry,

@@ -6,12 +6,24 @@ from uuid import uuid4
 
 import pytest
 
-from .conftest import Answer, Server
+from .conftest import ADMIN_TOKEN, Answer, Server
 from .ledger_rows import a_call, write_calls
 
 ADMIN, USER, ANYBODY = "administrators", "those who are signed in", "anybody"
 LINKED = "whoever has a link from mail: here nobody"
 """Who may. A user here has a static token and no policy: what policies grant is told by the tests of permissions."""
+
+AROUND_ITEMS: dict[str, dict[str, Any]] = {
+    "presets": {"bookmark": "x"},
+    "notifications": {"subject": "x"},
+    "comments": {"collection": "directus_users", "comment": "x"},
+    "translations": {"language": "en-US", "key": "x", "value": "x"},
+    "panels": {"type": "x", "position_x": 1, "position_y": 1, "width": 1, "height": 1},
+    "dashboards": {"name": "x"},
+    "versions": {"key": "x"},
+    "shares": {"collection": "directus_users"},
+}
+"""What is written like any item, each with what one needs."""
 
 WHO_MAY: dict[tuple[str, str], str] = {
     # Models are called, and one's own bill is read, by whoever is signed in.
@@ -69,10 +81,13 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("POST", "/users/me/tfa/generate"): USER,
     ("POST", "/users/me/tfa/enable"): USER,
     ("POST", "/users/me/tfa/disable"): USER,
+    ("POST", "/versions/{id}/save"): ADMIN,
+    ("GET", "/versions/{id}/compare"): ADMIN,
+    ("POST", "/versions/{id}/promote"): ADMIN,
     # Without a policy one sees one's own roles, and what one may do, which is nothing.
     **{
         (method, f"/{name}{part}"): ADMIN
-        for name in ("permissions", "access", "policies", "roles")
+        for name in (*AROUND_ITEMS, "permissions", "access", "policies", "roles")
         for method, part in (
             ("GET", ""),
             ("POST", ""),
@@ -93,7 +108,7 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/server/ping"): ANYBODY,
 }
 GUARDED = (
-    "access", "ai", "assets", "files", "folders", "permissions", "policies", "roles", "server", "settings", "users",
+    *AROUND_ITEMS, "access", "ai", "assets", "files", "folders", "permissions", "policies", "roles", "server", "settings", "users",
 )  # fmt: skip
 """The first parts of the paths that the table is about."""
 
@@ -124,9 +139,11 @@ BODIES: dict[tuple[str, str], Any] = {
     },
     ("PATCH", "/permissions/{id}"): {"fields": ["id"]},
     ("PATCH", "/access/{id}"): {"sort": 5},
+    **{("PATCH", f"/{name}/{{id}}"): {} for name in AROUND_ITEMS},
+    ("POST", "/versions/{id}/save"): {"title": "y"},
     **{
         route: body
-        for name in ("permissions", "access", "policies", "roles")
+        for name in (*AROUND_ITEMS, "permissions", "access", "policies", "roles")
         for route, body in {
             ("PATCH", f"/{name}"): {"keys": [], "data": {"id": None}},
             ("DELETE", f"/{name}"): {"query": {"filter": {"id": {"_null": True}}}},
@@ -160,19 +177,44 @@ def places(server: Server, database_url: str, tmp_path: Path) -> dict[str, str]:
     made["access"] = server.post("/access", {"policy": policy, "role": made["role"].data["id"]})
     assert {answer.status for answer in made.values()} == {200}
     named = {"call": call["id"], "model": "gpt-5", "collection": "directus_files"}
-    return {**named, **{name: answer.data["id"] for name, answer in made.items()}}
+    found = {**named, **{name: answer.data["id"] for name, answer in made.items()}}
+    found["admin"] = server.get("/users/me").data["id"]
+    found["versioned"] = f"versioned_{uuid4().hex[:8]}"
+    fields = [{"field": "title", "type": "string"}]
+    server.post("/collections", {"collection": found["versioned"], "meta": {"versioning": True}, "fields": fields})
+    server.post(f"/items/{found['versioned']}", {"title": "x"})
+    for name in sorted(AROUND_ITEMS):
+        answer = server.post(f"/{name}", around(name, found))
+        assert answer.status == 200, answer.body
+        found[name[:-1]] = answer.data["id"]
+    return found
 
 
 def ask(server: Server, route: tuple[str, str], places: dict[str, str]) -> Answer:
     method, path = route
-    about = {**places, "id": places[WORDS.get(path.split("/")[1], "file")]}
+    name = path.split("/")[1]
+    about = {**places, "id": places[WORDS.get(name, name[:-1] if name in AROUND_ITEMS else "file")]}
     body = BODIES.get(route, {} if method in {"POST", "PATCH"} else None)
     if route in {("DELETE", "/users"), ("PATCH", "/users")}:
         body = [places["user"]] if method == "DELETE" else {"keys": [places["user"]], "data": {"location": "x"}}
     elif method == "POST" and path in {"/permissions", "/access"}:
         body = {"policy": places["policy"]} | (PERMISSION if path == "/permissions" else {"role": places["role"]})
+    elif method == "POST" and path == f"/{name}" and name in AROUND_ITEMS:
+        body = around(name, places)
+    elif path == "/versions/{id}/promote":
+        body = {"mainHash": server.acting_as(ADMIN_TOKEN).get(f"/versions/{about['id']}/compare").data["mainHash"]}
     query = "?token=x" if path.endswith("/verify-email") else ""
     return server.send(method, path.format(**about) + query, body)
+
+
+def around(name: str, places: dict[str, str]) -> dict[str, Any]:
+    """A new one of these."""
+    references = {
+        "notifications": {"recipient": places["admin"]}, "panels": {"dashboard": places.get("dashboard")},
+        "versions": {"collection": places["versioned"], "item": "1", "key": uuid4().hex},
+        "comments": {"item": places["admin"]}, "shares": {"item": places["admin"]},
+    }  # fmt: skip
+    return {**AROUND_ITEMS[name], **references.get(name, {})}
 
 
 def test_everybody_may_do_what_the_table_says_and_no_more(server: Server, places: dict[str, str]) -> None:

@@ -19,7 +19,8 @@ from datastead.api.request import context_of, parameters_of
 from datastead.context import Context
 from datastead.data.items import Items
 from datastead.data.query import Query
-from datastead.errors import DatasteadError, Forbidden
+from datastead.data.versions import Versions
+from datastead.errors import DatasteadError, Forbidden, InvalidQuery
 
 SYSTEM_PREFIXES = ("directus_", "datastead_")
 
@@ -88,7 +89,7 @@ def _user_collection(request: Request) -> str:
 
 async def read_items(call: Call) -> Response:
     if await call.is_singleton():
-        return data(await call.items.read_singleton(call.query))
+        return data(await _singleton(call))
     return await _list(call, call.query)
 
 
@@ -136,6 +137,9 @@ async def delete_items(call: Call) -> Response:
 
 
 async def read_item(call: Call) -> Response:
+    version = call.query.version
+    if version is not None:
+        return data(await Versions(call.ctx).read_item(call.items.collection, call.key, version, call.query))
     return data(await call.items.read_one(call.key, call.query))
 
 
@@ -168,8 +172,19 @@ def system_routes(path: str, collection: str | None = None) -> list[Route]:
 routes = system_routes("/items/{collection}")
 
 
+async def _singleton(call: Call) -> dict[str, Any]:
+    """The only item, also as of a version."""
+    version = call.query.version
+    keys = await call.items.keys(Query(limit=1)) if version is not None else []
+    if version is None or not keys:
+        return await call.items.read_singleton(call.query)
+    return await Versions(call.ctx).read_item(call.items.collection, keys[0], version, call.query)
+
+
 async def _list(call: Call, query: Query) -> Response:
     items = call.items
+    if query.version is not None:
+        raise InvalidQuery("`version` goes with one item, not with a list.", reason="version of a list")
     rows = await items.read(query)
     if query.export:
         return exported(rows, query.export, items.collection, call.ctx.now())

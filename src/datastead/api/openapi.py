@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 import datastead
 from datastead.api.answers import Json
 from datastead.api.gateway.reference import model_paths
+from datastead.data.workspace import RESOURCES
 
 Schema = Mapping[str, Any]
 
@@ -105,7 +106,14 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             description=(datastead.__doc__ or "").partition("\n")[0],
             routes=app.routes,
         )
-        found["paths"] = {**_items_paths(), **_access_paths(), **_files_paths(), **model_paths(), **found["paths"]}
+        found["paths"] = {
+            **_items_paths(),
+            **_access_paths(),
+            **_workspace_paths(),
+            **_files_paths(),
+            **model_paths(),
+            **found["paths"],
+        }
         found.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}, {}]
         app.openapi_schema = found
@@ -169,17 +177,11 @@ def _files_paths() -> dict[str, Any]:
 def _access_paths() -> dict[str, Any]:
     queries = [_in_query(name, text) for name, text in _QUERY.items()]
     found: dict[str, Any] = {}
-    for path, tag, word in (
-        ("/roles", "Roles", "role"), ("/policies", "Policies", "policy"), ("/permissions", "Permissions", "permission"),
-        ("/access", "Access", "assignment of a policy"),
+    for path, word in (
+        ("/roles", "role"), ("/policies", "policy"), ("/permissions", "permission"),
+        ("/access", "assignment of a policy"),
     ):  # fmt: skip
-        found[path] = {
-            "get": _operation(f"List {tag.lower()}", parameters=queries, tag=tag),
-            "post": _operation(f"Create one {word} or many", body=OBJECT, tag=tag),
-            "patch": _operation(f"Update many: {tag.lower()}", body=_object("data", "keys", "query"), tag=tag),
-            "delete": _operation(f"Delete many: {tag.lower()}", tag=tag),
-        }
-        found[f"{path}/{{id}}"] = _of_one(tag, word)
+        found |= _resource_paths(path, word)
     collection = _in_path("collection")
     return found | {
         "/roles/me": {"get": _operation("The caller's role and its ancestors", parameters=queries[:1], tag="Roles")},
@@ -194,6 +196,34 @@ def _access_paths() -> dict[str, Any]:
             "get": _operation("What the caller may do to an item", tag="Permissions"),
         },
     }
+
+
+def _resource_paths(path: str, word: str) -> dict[str, Any]:
+    """All that can be done to the items of a collection of the platform's own."""
+    queries, tag = [_in_query(name, text) for name, text in _QUERY.items()], path[1:].capitalize()
+    return {
+        path: {
+            "get": _operation(f"List {tag.lower()}", parameters=queries, tag=tag),
+            "post": _operation(f"Create one {word} or many", body=OBJECT, tag=tag),
+            "patch": _operation(f"Update many: {tag.lower()}", body=_object("data", "keys", "query"), tag=tag),
+            "delete": _operation(f"Delete many: {tag.lower()}", tag=tag),
+        },
+        f"{path}/{{id}}": _of_one(tag, word),
+    }
+
+
+def _workspace_paths() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path, _, word in RESOURCES:
+        found |= _resource_paths(path, word)
+    for name, method, summary, body in (
+        ("save", "post", "Add changes to a version", OBJECT),
+        ("compare", "get", "What a version changes", None),
+        ("promote", "post", "Write a version to its item", _object("mainHash", "fields")),
+    ):
+        operation = _operation(summary, body=body, tag="Versions")
+        found[f"/versions/{{id}}/{name}"] = {"parameters": [_in_path("id")], method: operation}
+    return found
 
 
 def _of_one(tag: str, word: str) -> dict[str, Any]:

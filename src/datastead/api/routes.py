@@ -24,6 +24,8 @@ from datastead.api import (
     usage,
     users,
     utilities,
+    versions,
+    workspace,
 )
 from datastead.api.errors import Edge, install_error_handlers
 from datastead.api.openapi import install_reference
@@ -51,7 +53,16 @@ TYPED = (
 def install_routes(app: FastAPI, settings: Settings) -> None:
     """Everything that is served over HTTP and WebSockets."""
     app.router.routes.extend(
-        [*items.routes, *access.routes, *files.routes, *assets.routes, *gateway.routes, *metrics.routes]
+        [
+            *items.routes,
+            *access.routes,
+            *versions.routes,
+            *workspace.routes,
+            *files.routes,
+            *assets.routes,
+            *gateway.routes,
+            *metrics.routes,
+        ]
     )
     for resource in TYPED:
         app.include_router(resource.router)

@@ -65,10 +65,13 @@ class Metas:
 
 
 def forget_collection(transaction: Transaction, name: str) -> None:
-    """What is said of a collection, its fields and its relations."""
+    """What is said of a collection, its fields and its relations, who may what in it, and what is about its items."""
     relations = system.relations
-    transaction.execute(sa.delete(system.collections).where(system.collections.c.collection == name))
-    transaction.execute(sa.delete(system.fields).where(system.fields.c.collection == name))
+    for table in (
+        system.collections, system.fields, system.permissions, system.presets, system.comments, system.item_versions,
+        system.shares,
+    ):  # fmt: skip
+        transaction.execute(sa.delete(table).where(table.c.collection == name))
     either = sa.or_(relations.c.many_collection == name, relations.c.one_collection == name)
     transaction.execute(sa.delete(relations).where(either))
 

@@ -14,8 +14,8 @@ Payload = Mapping[str, Any]
 DELTA = ("create", "update", "delete")
 NESTABLE = frozenset(
     {
-        "directus_access", "directus_files", "directus_folders", "directus_permissions", "directus_policies",
-        "directus_roles",
+        "directus_access", "directus_dashboards", "directus_files", "directus_folders", "directus_panels",
+        "directus_permissions", "directus_policies", "directus_roles",
     }
 )  # fmt: skip
 """The system collections that nested writes may change. The others have more rules than their rows tell."""

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, Literal
 
 from datastead.context import Actor, Context
+from datastead.data.app_access import APP_ACCESS
 from datastead.data.evaluation import Linked, failures_of
 from datastead.data.filters import parse_filter
 from datastead.data.nesting import links_of
@@ -27,13 +29,13 @@ GOVERNING = frozenset({"directus_permissions", "directus_access", "directus_poli
 
 
 def permitted(schema: Schema, actor: Actor, action: Action) -> dict[str, list[Permission]]:
-    """What an actor's policies and the public's permit, by collection."""
+    """What an actor's policies and the public's permit, by collection, and what access to the app does."""
     policies = schema.policies
     found: dict[str, list[Permission]] = defaultdict(list)
-    for policy in dict.fromkeys((*actor.policies, *policies.public)):
-        for permission in policies.permissions.get(policy, ()):
-            if permission.action == action:
-                found[permission.collection].append(permission)
+    granted = [policies.permissions.get(policy, ()) for policy in dict.fromkeys((*actor.policies, *policies.public))]
+    for permission in chain(*granted, APP_ACCESS if actor.has_app_access else ()):
+        if permission.action == action:
+            found[permission.collection].append(permission)
     return found
 
 
@@ -42,7 +44,7 @@ def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], da
     if actor.is_admin:
         return None
     facts = repr(actor.facts) if actor.facts else ""
-    key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies, facts)
+    key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies, actor.has_app_access, facts)
     found: Rights | None = schema.plans.get(key)
     if found is not None:
         return found

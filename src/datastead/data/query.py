@@ -18,7 +18,7 @@ MAX_ALIASES = 100
 MAX_INTEGER = 2**63 - 1
 METAS = ("total_count", "filter_count")
 # parts of the contract's query language that this version does not have; refused, as ignoring them would answer wrongly
-NOT_YET = ("version", "versionRaw", "backlink")
+NOT_YET = ("versionRaw", "backlink")
 AGGREGATES = ("count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max")
 EXPORTS = ("csv", "json", "xml", "yaml")
 MAX_DEEP = 10
@@ -33,7 +33,8 @@ class Query:
     fields: paths such as `title`, `author.name`, `*`, `*.*`, `year(date)`. filter: the contract's operators, as nested
     mappings. sort: fields, `-` before those that descend. limit: None = the default, -1 = all. page: from 1; wins over
     offset. alias: other names for fields. deep: what is asked of the items of relational fields, by field or alias.
-    export: the form of the file that the items shall be. aggregate: function and field (or `*`) of each sum; then
+    export: the form of the file that the items shall be. version: the key of a version.
+    aggregate: function and field (or `*`) of each sum; then
     `group` has the fields by which the items are put together.
     """
 
@@ -50,6 +51,7 @@ class Query:
     aggregate: Sequence[tuple[str, str]] = ()
     group: Sequence[str] = ()
     export: str | None = None
+    version: str | None = None
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any], settings: "Settings | None" = None) -> "Query":
@@ -70,6 +72,7 @@ class Query:
             deep=_deep(parameters.get("deep"), settings, 0),
             aggregate=_aggregate(parameters.get("aggregate")),
             export=_export(parameters.get("export")),
+            version=_version(parameters.get("version")),
             group=_names(parameters, "groupBy", MAX_SORTS) or _names(parameters, "group", MAX_SORTS),
         )
 
@@ -123,6 +126,14 @@ def _export(value: Any) -> str | None:
             "export", f"`export` has no `{str(value)[:50]}`; it has {', '.join(f'`{name}`' for name in EXPORTS)}"
         )
     return str(value)
+
+
+def _version(value: Any) -> str | None:
+    if not value:
+        return None
+    if not isinstance(value, str):
+        raise _invalid("version", "`version` has to be the key of a version")
+    return checked_text(value, lambda reason: _invalid("version", f"`version` {reason}"))
 
 
 def _alias(value: Any) -> Mapping[str, str]:

@@ -103,6 +103,16 @@ def _flag(name: str, default: bool) -> sa.Column[Any]:
     return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.true() if default else sa.false())
 
 
+def _owner(name: str, on_delete: str = "SET NULL", *, nullable: bool = True) -> sa.Column[Any]:
+    """A user. on_delete: what becomes of the row when the user is deleted."""
+    return _uuid(name, sa.ForeignKey("directus_users.id", ondelete=on_delete), nullable=nullable)
+
+
+def _now(name: str) -> sa.Column[Any]:
+    """The moment when the row was written, unless it says another."""
+    return sa.Column(name, Timestamp, server_default=sa.func.current_timestamp())
+
+
 collections = sa.Table(
     "directus_collections", metadata,
     _text("collection", 64, primary_key=True), _text("icon", 64), _text("note", None), _text("display_template"),
@@ -258,6 +268,68 @@ files = sa.Table(
     _text("location", None), _text("tags", None), sa.Column("metadata", Json), sa.Column("focal_point_x", sa.Integer),
     sa.Column("focal_point_y", sa.Integer), _text("tus_id", 64), sa.Column("tus_data", Json),
     sa.Column("uploaded_on", Timestamp),
+)  # fmt: skip
+
+presets = sa.Table(
+    "directus_presets", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True), _text("bookmark"), _owner("user", "CASCADE"),
+    _uuid("role", sa.ForeignKey("directus_roles.id", ondelete="CASCADE")), _text("collection", 64),
+    _text("search", 100), _text("layout", 100, "tabular"), sa.Column("layout_query", Json),
+    sa.Column("layout_options", Json), sa.Column("refresh_interval", sa.Integer), sa.Column("filter", Json),
+    _text("icon", 64, "bookmark"), _text("color"),
+)  # fmt: skip
+
+notifications = sa.Table(
+    "directus_notifications", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True), _now("timestamp"), _text("status", 255, "inbox"),
+    _owner("recipient", "CASCADE", nullable=False), _owner("sender"), _text("subject", nullable=False),
+    _text("message", None), _text("collection", 64), _text("item"),
+)  # fmt: skip
+
+comments = sa.Table(
+    "directus_comments", metadata,
+    _uuid(primary_key=True), _text("collection", 64, nullable=False), _text("item", nullable=False),
+    _text("comment", None, nullable=False), _now("date_created"), _now("date_updated"), _owner("user_created"),
+    _owner("user_updated"), sa.Index("datastead_comments_item", "collection", "item"),
+)  # fmt: skip
+
+translations = sa.Table(
+    "directus_translations", metadata,
+    _uuid(primary_key=True), _text("language", nullable=False), _text("key", nullable=False),
+    _text("value", None, nullable=False),
+)  # fmt: skip
+
+dashboards = sa.Table(
+    "directus_dashboards", metadata,
+    _uuid(primary_key=True), _text("name", nullable=False), _text("icon", 64, "dashboard", nullable=False),
+    _text("note", None), _now("date_created"), _owner("user_created"), _text("color"),
+)  # fmt: skip
+
+panels = sa.Table(
+    "directus_panels", metadata,
+    _uuid(primary_key=True),
+    _uuid("dashboard", sa.ForeignKey("directus_dashboards.id", ondelete="CASCADE"), nullable=False), _text("name"),
+    _text("icon", 64), _text("color", 10), _flag("show_header", False), _text("note", None),
+    _text("type", nullable=False), *(
+        sa.Column(name, sa.Integer, nullable=False) for name in ("position_x", "position_y", "width", "height")
+    ),
+    sa.Column("options", Json), _now("date_created"), _owner("user_created"),
+)  # fmt: skip
+
+item_versions = sa.Table(
+    "directus_versions", metadata,
+    _uuid(primary_key=True), _text("key", 64, nullable=False), _text("name"), _text("collection", 64, nullable=False),
+    _text("item", nullable=False), _text("hash"), _now("date_created"), _now("date_updated"), _owner("user_created"),
+    _owner("user_updated"), sa.Column("delta", Json), sa.UniqueConstraint("collection", "item", "key"),
+)  # fmt: skip
+
+shares = sa.Table(
+    "directus_shares", metadata,
+    _uuid(primary_key=True), _text("name"), _text("collection", 64, nullable=False), _text("item", nullable=False),
+    _uuid("role", sa.ForeignKey("directus_roles.id", ondelete="CASCADE")), _text("password"),
+    _owner("user_created", "CASCADE"), _now("date_created"), sa.Column("date_start", Timestamp),
+    sa.Column("date_end", Timestamp), sa.Column("times_used", sa.Integer, server_default="0"),
+    sa.Column("max_uses", sa.Integer),
 )  # fmt: skip
 
 file_leases = sa.Table(
@@ -433,6 +505,9 @@ migrations = sa.Table(
     _text("name", 128, primary_key=True), sa.Column("applied_at", Timestamp, nullable=False),
 )  # fmt: skip
 
+_CREATED = {"date_created": "date-created", "user_created": "user-created"}
+_WRITTEN = {**_CREATED, "date_updated": "date-updated", "user_updated": "user-updated"}
+
 SPECIALS: dict[str, dict[str, str]] = {
     "directus_users": {
         "id": "uuid",
@@ -464,6 +539,13 @@ SPECIALS: dict[str, dict[str, str]] = {
         "modified_on": "date-updated",
         "tags": "cast-json",
     },
+    "directus_notifications": {"timestamp": "date-created", "sender": "user-created"},
+    "directus_comments": {"id": "uuid", **_WRITTEN},
+    "directus_translations": {"id": "uuid"},
+    "directus_dashboards": {"id": "uuid", **_CREATED},
+    "directus_panels": {"id": "uuid", **_CREATED},
+    "directus_versions": {"id": "uuid", **_WRITTEN},
+    "directus_shares": {"id": "uuid", "password": "hash,conceal", **_CREATED},
     "directus_fields": {"special": "cast-csv"},
     "directus_relations": {"one_allowed_collections": "cast-csv"},
 }
@@ -488,5 +570,18 @@ RELATIONS: tuple[tuple[str, str, str, str | None], ...] = (
     ("directus_access", "policy", "directus_policies", "users"),
     ("directus_access", "policy", "directus_policies", "roles"),
     ("directus_permissions", "policy", "directus_policies", "permissions"),
+    ("directus_presets", "user", "directus_users", None),
+    ("directus_presets", "role", "directus_roles", None),
+    ("directus_notifications", "recipient", "directus_users", None),
+    ("directus_notifications", "sender", "directus_users", None),
+    ("directus_comments", "user_created", "directus_users", None),
+    ("directus_comments", "user_updated", "directus_users", None),
+    ("directus_dashboards", "user_created", "directus_users", None),
+    ("directus_panels", "dashboard", "directus_dashboards", "panels"),
+    ("directus_panels", "user_created", "directus_users", None),
+    ("directus_versions", "user_created", "directus_users", None),
+    ("directus_versions", "user_updated", "directus_users", None),
+    ("directus_shares", "role", "directus_roles", None),
+    ("directus_shares", "user_created", "directus_users", None),
 )
 """Relations between system collections: collection, field, what it refers to, and the alias on that side."""
