@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from datastead.api.answers import NoContent, data
-from datastead.api.body import invalid, read_json
+from datastead.api.body import invalid, objects_of, read_json
 from datastead.api.openapi import OBJECT, json_body
 from datastead.api.request import Body, RequestContext
 from datastead.data.changes import Changes
@@ -44,8 +44,17 @@ async def create_collections(ctx: RequestContext, request: Request) -> Response:
     body = await read_json(request, max_size=ctx.services.settings.max_payload_size)
     changes = Changes(ctx)
     if isinstance(body, list):
-        return data([await changes.create_collection(_object(entry)) for entry in body])
+        return data(await changes.create_collections(objects_of(body)))
     return data(await changes.create_collection(_object(body)))
+
+
+@router.patch("", openapi_extra=json_body({"type": "array", "items": _COLLECTION}))
+async def update_collections(ctx: RequestContext, request: Request) -> Response:
+    """Changes the `meta` of several collections, each of which its entry names; all or none."""
+    body = await read_json(request, max_size=ctx.services.settings.max_payload_size)
+    if not isinstance(body, list):
+        raise invalid("The body has to be a list of collections.")
+    return data(await Changes(ctx).update_collections(objects_of(body)))
 
 
 @router.patch("/{collection}", openapi_extra=json_body(OBJECT))

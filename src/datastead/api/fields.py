@@ -1,9 +1,11 @@
 """`/fields`: the columns, as fields."""
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from datastead.api.answers import NoContent, data
+from datastead.api.body import invalid, objects_of, read_json
 from datastead.api.openapi import OBJECT, json_body
 from datastead.api.request import Body, RequestContext
 from datastead.data.changes import Changes
@@ -39,6 +41,15 @@ async def read_field(ctx: RequestContext, collection: str, field: str) -> Respon
 async def create_field(ctx: RequestContext, collection: str, body: Body) -> Response:
     """Adds a field."""
     return data(await Changes(ctx).create_field(collection, body))
+
+
+@router.patch("/{collection}", openapi_extra=json_body({"type": "array", "items": _FIELD}))
+async def update_fields(ctx: RequestContext, collection: str, request: Request) -> Response:
+    """Changes several fields, each of which its entry names; all or none."""
+    body = await read_json(request, max_size=ctx.services.settings.max_payload_size)
+    if not isinstance(body, list):
+        raise invalid("The body has to be a list of fields.")
+    return data(await Changes(ctx).update_fields(collection, objects_of(body)))
 
 
 @router.patch("/{collection}/{field}", openapi_extra=json_body(OBJECT))

@@ -47,6 +47,12 @@ async def create_relation(ctx: RequestContext, body: Body) -> Response:
     return data(await Changes(ctx).create_relation(body))
 
 
+@router.patch("/{collection}/{field}", openapi_extra=json_body(OBJECT))
+async def update_relation(ctx: RequestContext, collection: str, field: str, body: Body) -> Response:
+    """Changes a relation's `meta`, and what happens on a delete (`schema.on_delete`)."""
+    return data(await Changes(ctx).update_relation(collection, field, body))
+
+
 @router.delete("/{collection}/{field}")
 async def delete_relation(ctx: RequestContext, collection: str, field: str) -> Response:
     """Drops the foreign key; the field stays."""

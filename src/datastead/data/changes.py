@@ -1,6 +1,6 @@
 """`Changes`: creates and alters collections, fields and relations at run time, each change whole or not at all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -24,11 +24,12 @@ from datastead.data.columns import (
 from datastead.data.describe import Shape, collection_shape, field_shape, relation_shape
 from datastead.data.engine import Transaction
 from datastead.data.metas import Metas, forget_collection, forget_field, forget_relation
-from datastead.data.permissions import require_admin
+from datastead.data.permissions import readable_schema, require_admin
 from datastead.data.schema import Collection, Field, ForeignKey, Relation, Schema, bump
 from datastead.errors import Forbidden, UnprocessableContent
 
 T = TypeVar("T")
+Work = Callable[[Transaction], None]
 ON_DELETE = ("SET NULL", "CASCADE", "NO ACTION", "RESTRICT", "SET DEFAULT")
 
 
@@ -41,27 +42,27 @@ class Changes:
         self._dialect = self._database.dialect
 
     async def read_collections(self) -> list[Shape]:
-        """Every collection."""
-        schema = await self._schema()
+        """Every collection that the actor may read, and the folders."""
+        schema = await self._readable()
         return [collection_shape(entry, self._dialect) for entry in schema.collections.values()]
 
     async def read_collection(self, name: str) -> Shape:
         """One collection. Raises `Forbidden` where there is none."""
-        return collection_shape((await self._schema()).collection(name), self._dialect)
+        return collection_shape((await self._readable()).collection(name), self._dialect)
 
     async def read_fields(self, collection: str | None = None) -> list[Shape]:
-        """Every field, or those of one collection."""
-        schema = await self._schema()
+        """Every field that the actor may read, or those of one collection."""
+        schema = await self._readable()
         found = [schema.collection(collection)] if collection else schema.collections.values()
         return [field_shape(item, self._dialect) for entry in found for item in entry.fields.values()]
 
     async def read_field(self, collection: str, field: str) -> Shape:
         """One field."""
-        return field_shape((await self._schema()).collection(collection).field(field), self._dialect)
+        return field_shape((await self._readable()).collection(collection).field(field), self._dialect)
 
     async def read_relations(self, collection: str | None = None) -> list[Shape]:
-        """Every relation, or those of one collection."""
-        schema = await self._schema()
+        """Every relation between what the actor may read, or those of one collection."""
+        schema = await self._readable()
         if collection:
             schema.collection(collection)
         return [
@@ -72,11 +73,25 @@ class Changes:
 
     async def read_relation(self, collection: str, field: str) -> Shape:
         """One relation."""
-        return relation_shape(_relation(await self._schema(), collection, field), self._dialect)
+        return relation_shape(_relation(await self._readable(), collection, field), self._dialect)
 
     async def create_collection(self, payload: Mapping[str, Any]) -> Shape:
         """Creates a table, with an `id` that counts up where no field is the key; a folder where `schema` is null."""
+        (created,) = await self.create_collections([payload])
+        return created
+
+    async def create_collections(self, new: Sequence[Mapping[str, Any]]) -> list[Shape]:
+        """Creates collections, all or none."""
         schema = await self._schema()
+        works = [self._creation(schema, payload) for payload in new]
+        names = [str(payload["collection"]) for payload in new]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise invalid(f"The collection `{twice}` is there twice", collection=twice)
+        await self._alter(_all(works))
+        return [await self.read_collection(name) for name in names]
+
+    def _creation(self, schema: Schema, payload: Mapping[str, Any]) -> Work:
         name = checked_name("collection", payload.get("collection"))
         self._check_new_collection(schema, name)
         fields = [] if is_folder(payload) else with_key(fields_of(payload))
@@ -91,8 +106,7 @@ class Changes:
             for position, entry in enumerate(fields, 1):
                 self._insert_field_meta(schema, transaction, name, entry, position)
 
-        await self._alter(work)
-        return await self.read_collection(name)
+        return work
 
     def _check_new_collection(self, schema: Schema, name: str) -> None:
         taken = {known.lower() if self._dialect == "sqlite" else known for known in schema.collections}
@@ -101,14 +115,23 @@ class Changes:
 
     async def update_collection(self, name: str, payload: Mapping[str, Any]) -> Shape:
         """Changes what is said of a collection (`meta`)."""
+        (changed,) = await self.update_collections([{**payload, "collection": name}])
+        return changed
+
+    async def update_collections(self, changes: Sequence[Mapping[str, Any]]) -> list[Shape]:
+        """Changes what is said of collections, each of which its entry names, all or none."""
         schema = await self._schema()
-        schema.collection(name)
-        meta = checked_object(payload.get("meta"), "meta")
-        if meta:
-            row = {"collection": name}
-            metas = Metas(self._database, schema)
-            await self._alter(lambda transaction: metas.upsert(transaction, "directus_collections", row, meta))
-        return await self.read_collection(name)
+        metas = Metas(self._database, schema)
+        asked = [(schema.collection(_text(entry, "collection")).name, entry.get("meta")) for entry in changes]
+        wanted = {name: meta for name, given in asked if (meta := checked_object(given, "meta"))}
+
+        def work(transaction: Transaction) -> None:
+            for name, meta in wanted.items():
+                metas.upsert(transaction, "directus_collections", {"collection": name}, meta)
+
+        if wanted:
+            await self._alter(work)
+        return [await self.read_collection(name) for name, _ in asked]
 
     async def delete_collection(self, name: str) -> None:
         """Drops the table, its fields and relations. Other tables' foreign keys to it go, and their columns stay."""
@@ -149,7 +172,20 @@ class Changes:
 
     async def update_field(self, collection: str, field: str, payload: Mapping[str, Any]) -> Shape:
         """Changes what is said of a field (`meta`), and its column (`type`, `schema`)."""
+        (changed,) = await self.update_fields(collection, [{**payload, "field": field}])
+        return changed
+
+    async def update_fields(self, collection: str, changes: Sequence[Mapping[str, Any]]) -> list[Shape]:
+        """Changes fields of a collection, each of which its entry names, all or none."""
         schema = await self._schema()
+        names = [_text(payload, "field") for payload in changes]
+        if len(set(names)) < len(names):
+            raise invalid(f"A field of `{collection}` is there twice", collection=collection)
+        await self._alter(_all([self._field_change(schema, collection, payload) for payload in changes]))
+        return [await self.read_field(collection, name) for name in names]
+
+    def _field_change(self, schema: Schema, collection: str, payload: Mapping[str, Any]) -> Work:
+        field = _text(payload, "field")
         item = self._changeable(schema, collection).field(field)
         meta = checked_object(payload.get("meta"), "meta")
         wanted = checked_object(payload.get("schema"), "schema")
@@ -162,8 +198,7 @@ class Changes:
                 row = {"collection": collection, "field": field}
                 Metas(self._database, schema).upsert(transaction, "directus_fields", row, meta)
 
-        await self._alter(work)
-        return await self.read_field(collection, field)
+        return work
 
     async def delete_field(self, collection: str, field: str) -> None:
         """Drops the column, and the relation that it is part of."""
@@ -245,6 +280,15 @@ class Changes:
 
         await self._alter(work)
 
+    async def _readable(self) -> Schema:
+        """The schema as far as the actor may see it, which takes access to the app."""
+        schema = await self._ctx.services.schemas.get()
+        if self._ctx.actor.is_admin:
+            return schema
+        if not self._ctx.actor.has_app_access:
+            raise Forbidden
+        return readable_schema(schema, self._ctx.actor)
+
     async def _schema(self) -> Schema:
         require_admin(self._ctx.actor)
         return await self._ctx.services.schemas.get()
@@ -291,6 +335,16 @@ class Changes:
             return await self._database.alter(counted)
         finally:
             self._ctx.services.schemas.forget()
+
+
+def _all(works: Sequence[Work]) -> Work:
+    """One after the other."""
+
+    def work(transaction: Transaction) -> None:
+        for each in works:
+            each(transaction)
+
+    return work
 
 
 def _text(payload: Mapping[str, Any], name: str) -> str:

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from datastead.data.filters import GROUPS, OPERATORS, QUANTIFIERS
 from datastead.data.schema import Column, Field
 from datastead.data.values import UnfitError, encoder, error_of
+from datastead.data.wire import GEOMETRIES
 from datastead.errors import InvalidPayload
 
 MAX_NAME = 63
 MAX_LENGTH = 65_535
 RESERVED = ("directus_", "datastead_", "sqlite_", "pg_")
-TYPE_SPECIALS = {"csv": "cast-csv", "hash": "hash"}
+TYPE_SPECIALS = {"csv": "cast-csv", "hash": "hash", **{kind: kind for kind in GEOMETRIES}}
 NOW = {"now()", "current_timestamp", "$now"}
 WHOLE_NUMBERS = {"integer", "bigInteger"}
 KEY_FIELD: dict[str, Any] = {
@@ -87,13 +88,15 @@ def type_of(kind: Any, schema: Mapping[str, Any], dialect: str) -> sa.types.Type
         "timestamp": sa.TIMESTAMP(timezone=True), "json": sa.JSON(), "csv": sa.Text(), "binary": sa.LargeBinary(),
         "uuid": sa.CHAR(36) if dialect == "sqlite" else sa.Uuid(),
     }  # fmt: skip
+    if kind in GEOMETRIES:
+        return sa.Text()
     if kind in ("string", "hash"):
         return sa.String(_size(schema, "max_length", 255, MAX_LENGTH))
     if kind == "decimal":
         precision = _size(schema, "numeric_precision", 10, 1000)
         return sa.Numeric(precision, min(_size(schema, "numeric_scale", 5, 1000, least=0), precision))
     if not isinstance(kind, str) or kind not in simple:
-        known = ", ".join(f"`{name}`" for name in sorted({*simple, "string", "hash", "decimal", "alias"}))
+        known = ", ".join(f"`{name}`" for name in sorted({*simple, *GEOMETRIES, "string", "hash", "decimal", "alias"}))
         raise invalid(f"`{str(kind)[:100]}` is not a type of fields; there are {known}")
     return simple[kind]
 

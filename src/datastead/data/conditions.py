@@ -10,10 +10,11 @@ from datastead.data.functions import call_of, integer_field
 from datastead.data.schema import Field, Relation
 from datastead.data.sources import QUERY, Clause, Column, Origin, Source, refused
 from datastead.data.values import Encoder, encoder
+from datastead.data.wire import GEOMETRIES
 from datastead.errors import InvalidQuery, RequestError
 
 TEXT_TYPES = {"string", "text", "csv"}
-UNCOMPARED_TYPES = {"json", "binary"}
+UNCOMPARED_TYPES = {"json", "binary", *GEOMETRIES}
 NUMBER_TYPES = {"integer", "bigInteger", "float", "decimal"}
 POSTGRESQL_TEXTS = {"character varying", "character", "text", "citext"}
 TEXT_OPERATORS = {

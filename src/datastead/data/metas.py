@@ -72,6 +72,8 @@ def forget_collection(transaction: Transaction, name: str) -> None:
         system.shares,
     ):  # fmt: skip
         transaction.execute(sa.delete(table).where(table.c.collection == name))
+    inside = system.collections.c.group == name
+    transaction.execute(sa.update(system.collections).where(inside).values(group=None))
     either = sa.or_(relations.c.many_collection == name, relations.c.one_collection == name)
     transaction.execute(sa.delete(relations).where(either))
 
@@ -81,6 +83,11 @@ def forget_field(transaction: Transaction, collection: str, field: str) -> None:
     fields, relations = system.fields, system.relations
     transaction.execute(sa.delete(fields).where(fields.c.collection == collection, fields.c.field == field))
     forget_relation(transaction, collection, field)
+    inside = sa.and_(fields.c.collection == collection, fields.c.group == field)
+    transaction.execute(sa.update(fields).where(inside).values(group=None))
+    for name in ("sort_field", "archive_field"):
+        kept = sa.and_(system.collections.c.collection == collection, system.collections.c[name] == field)
+        transaction.execute(sa.update(system.collections).where(kept).values({name: None}))
     alias = sa.and_(relations.c.one_collection == collection, relations.c.one_field == field)
     transaction.execute(sa.update(relations).where(alias).values(one_field=None))
 

@@ -6,7 +6,7 @@ the database, never by a loop. Writes are checked by `Grants`: which policies pe
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -18,7 +18,7 @@ from datastead.data.evaluation import Linked, failures_of
 from datastead.data.filters import parse_filter
 from datastead.data.nesting import links_of
 from datastead.data.rights import Grant, Rights, Rule, Signature
-from datastead.data.schema import Collection, Permission, Schema
+from datastead.data.schema import Collection, Field, Permission, Schema
 from datastead.errors import FailedValidation, Forbidden, InvalidQuery, RequestError
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,30 @@ def permitted(schema: Schema, actor: Actor, action: Action) -> dict[str, list[Pe
         if permission.action == action:
             found[permission.collection].append(permission)
     return found
+
+
+def readable_schema(schema: Schema, actor: Actor) -> Schema:
+    """The collections (also folders) and fields that an actor may read, and the relations between them."""
+    allowed = permitted(schema, actor, "read")
+    found = {
+        name: replace(collection, fields=_readable_fields(collection, allowed.get(name, [])))
+        for name, collection in schema.collections.items()
+        if name in allowed or not collection.has_table
+    }
+    relations = tuple(
+        each
+        for each in schema.relations
+        if each.collection in found
+        and each.field in found[each.collection].fields
+        and (each.related or "") in {"", *found}
+    )
+    return Schema(schema.version, found, relations)
+
+
+def _readable_fields(collection: Collection, permissions: Sequence[Permission]) -> dict[str, Field]:
+    every = any(each.fields is None for each in permissions)
+    names = {name for each in permissions for name in each.fields or ()}
+    return {name: item for name, item in collection.fields.items() if every or name in names}
 
 
 def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], datetime]) -> Rights | None:

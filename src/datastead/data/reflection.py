@@ -22,6 +22,7 @@ from datastead.data.schema import (
     Relation,
     Schema,
 )
+from datastead.data.wire import GEOMETRIES
 
 Table = str
 Reflected = Mapping[tuple[str | None, str], Any]
@@ -50,7 +51,7 @@ TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], str], ...] = (
 )
 SPECIAL_TYPES = {
     "cast-json": "json", "cast-csv": "csv", "cast-boolean": "boolean", "cast-timestamp": "timestamp",
-    "cast-datetime": "dateTime", "uuid": "uuid", "file": "uuid", "hash": "hash",
+    "cast-datetime": "dateTime", "uuid": "uuid", "file": "uuid", "hash": "hash", **{kind: kind for kind in GEOMETRIES},
 }  # fmt: skip
 
 

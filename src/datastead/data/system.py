@@ -103,9 +103,13 @@ def _flag(name: str, default: bool) -> sa.Column[Any]:
     return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.true() if default else sa.false())
 
 
-def _owner(name: str, on_delete: str = "SET NULL", *, nullable: bool = True) -> sa.Column[Any]:
-    """A user. on_delete: what becomes of the row when the user is deleted."""
-    return _uuid(name, sa.ForeignKey("directus_users.id", ondelete=on_delete), nullable=nullable)
+def _owner(
+    name: str, on_delete: str = "SET NULL", *, refers: str = "directus_users", nullable: bool = True
+) -> sa.Column[Any]:
+    """A user or role, of which an existing database may have another type. on_delete: what becomes of the row then."""
+    column = _uuid(name, nullable=nullable)
+    column.info = {"refers": refers, "on_delete": on_delete}
+    return column
 
 
 def _now(name: str) -> sa.Column[Any]:
@@ -273,7 +277,7 @@ files = sa.Table(
 presets = sa.Table(
     "directus_presets", metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True), _text("bookmark"), _owner("user", "CASCADE"),
-    _uuid("role", sa.ForeignKey("directus_roles.id", ondelete="CASCADE")), _text("collection", 64),
+    _owner("role", "CASCADE", refers="directus_roles"), _text("collection", 64),
     _text("search", 100), _text("layout", 100, "tabular"), sa.Column("layout_query", Json),
     sa.Column("layout_options", Json), sa.Column("refresh_interval", sa.Integer), sa.Column("filter", Json),
     _text("icon", 64, "bookmark"), _text("color"),
@@ -326,7 +330,7 @@ item_versions = sa.Table(
 shares = sa.Table(
     "directus_shares", metadata,
     _uuid(primary_key=True), _text("name"), _text("collection", 64, nullable=False), _text("item", nullable=False),
-    _uuid("role", sa.ForeignKey("directus_roles.id", ondelete="CASCADE")), _text("password"),
+    _owner("role", "CASCADE", refers="directus_roles"), _text("password"),
     _owner("user_created", "CASCADE"), _now("date_created"), sa.Column("date_start", Timestamp),
     sa.Column("date_end", Timestamp), sa.Column("times_used", sa.Integer, server_default="0"),
     sa.Column("max_uses", sa.Integer),

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from datastead.data.schema import Field
-from datastead.data.wire import CONCEALED
+from datastead.data.wire import CONCEALED, GEOMETRIES
 from datastead.errors import InvalidPayload, RequestError, ValueOutOfRange, ValueTooLong
 
 Encoder = Callable[[Any], Any]
@@ -215,6 +215,23 @@ def _to_json(value: Any) -> str:
     return text
 
 
+def _geometries(kind: str) -> Encoder:
+    """GeoJSON, as an object or as its text. kind: empty = any. Source: RFC 7946."""
+
+    def encode(value: Any) -> str:
+        try:
+            found = orjson.loads(value) if isinstance(value, str) else value
+        except orjson.JSONDecodeError:
+            found = None
+        if not isinstance(found, Mapping) or str(found.get("type")) not in ({kind} if kind else _SHAPES):
+            raise UnfitError(f"is not GeoJSON of a {kind or 'geometry'}")
+        if not isinstance(found.get("geometries" if found["type"] == "GeometryCollection" else "coordinates"), list):
+            raise UnfitError("has no `coordinates`")
+        return _to_json(found)
+
+    return encode
+
+
 def _refuse_nul(value: Any) -> None:
     if isinstance(value, str) and "\0" in value:
         raise UnfitError("holds a NUL character")
@@ -315,6 +332,8 @@ def _to_any(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | bytes) else _to_text(value)
 
 
+_SHAPES = {*(kind.partition(".")[2] for kind in GEOMETRIES if "." in kind), "GeometryCollection"}
+
 _SIMPLE: Mapping[str, Encoder] = {
     "json": _to_json,
     "date": _to_date,
@@ -322,6 +341,7 @@ _SIMPLE: Mapping[str, Encoder] = {
     "dateTime": _to_local,
     "binary": _to_binary,
     "unknown": _to_any,
+    **{kind: _geometries(kind.partition(".")[2]) for kind in GEOMETRIES},
 }
 _BY_DIALECT: Mapping[str, Callable[[str], Encoder]] = {
     "float": lambda dialect: _to_float if dialect == "sqlite" else lambda value: repr(_to_float(value)),

@@ -15,6 +15,11 @@ from datastead.data.schema import Field
 
 Decoder = Callable[[Any], Any]
 
+GEOMETRIES = tuple(
+    f"geometry{kind}"
+    for kind in ("", ".Point", ".LineString", ".Polygon", ".MultiPoint", ".MultiLineString", ".MultiPolygon")
+)
+"""Field types whose values are GeoJSON, kept as text."""
 CONCEALED = "**********"
 _FRACTION = re.compile(r"\.\d+")
 
@@ -126,6 +131,7 @@ def plain(value: Any) -> Any:
 
 _EVERYWHERE: Mapping[str, Decoder] = {
     "json": _from_json,
+    **dict.fromkeys(GEOMETRIES, _from_json),
     "csv": _from_csv,
     "dateTime": _from_local,
     "timestamp": _from_timestamp,

@@ -4,7 +4,7 @@ One entry of `RESOURCES` is a resource: its path, its table, and what one of it 
 not tell are here, too; they hold for every write, whoever writes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from datastead.context import SYSTEM, Context
 from datastead.data import system
 from datastead.data.items import Items
 from datastead.data.query import Query
-from datastead.errors import Forbidden, InvalidPayload, UnprocessableContent
+from datastead.errors import Forbidden, InvalidForeignKey, InvalidPayload, UnprocessableContent
 from datastead.events import Bus, Event
 
 
@@ -36,6 +36,9 @@ RESOURCES = (
     Resource("/shares", system.shares, "share"),
 )
 
+REFERENCES = tuple(column for resource in RESOURCES for column in resource.table.c if column.info)
+"""The columns that refer to users and roles."""
+
 COMMENTS, VERSIONS, SHARES = system.comments.name, system.item_versions.name, system.shares.name
 ABOUT_ITEMS = (COMMENTS, VERSIONS, SHARES)
 MAIN = "main"
@@ -45,9 +48,8 @@ MAIN = "main"
 def install(bus: Bus) -> None:
     """These rules, for a process."""
     for resource in RESOURCES:
-        if "user_created" in resource.table.c:
-            bus.on_guard(resource.table.name, guard)
-    bus.on_action(forget_versions)
+        bus.on_guard(resource.table.name, guard)
+    bus.on_action(forget)
 
 
 async def guard(ctx: Context, event: Event) -> None:
@@ -55,6 +57,7 @@ async def guard(ctx: Context, event: Event) -> None:
     if event.scope == "items.delete":
         return
     _check_author(ctx, event.payload)
+    await _check_references(ctx, event)
     if event.collection not in ABOUT_ITEMS:
         return
     if event.scope == "items.create":
@@ -65,16 +68,42 @@ async def guard(ctx: Context, event: Event) -> None:
         await _check_version(ctx, event)
 
 
-async def forget_versions(ctx: Context, events: Any) -> None:
-    """The versions of an item go with it."""
+async def forget(ctx: Context, events: Sequence[Event]) -> None:
+    """What belongs to a deleted user or role, and the versions of a deleted item, go with it."""
     for event in events:
         if event.scope != "items.delete" or not event.collection or ctx.connection is None:
             continue
+        keys = [str(key) for key in event.keys]
+        for statement in _forgetting(event.collection, keys):
+            await ctx.connection.execute(statement)
         collection = (await ctx.services.schemas.get()).collections.get(event.collection)
         if collection is not None and collection.meta and collection.meta.get("versioning"):
             versions = system.item_versions
-            of_these = versions.c.item.in_([str(key) for key in event.keys])
-            await ctx.connection.execute(versions.delete().where(versions.c.collection == collection.name, of_these))
+            these = sa.and_(versions.c.collection == collection.name, versions.c.item.in_(keys))
+            await ctx.connection.execute(versions.delete().where(these))
+
+
+def _forgetting(collection: str, keys: list[str]) -> Iterator[Any]:
+    """The statements by which what refers to these users or roles does so no more."""
+    for column in REFERENCES:
+        if column.info["refers"] == collection:
+            if column.info["on_delete"] == "CASCADE":
+                yield column.table.delete().where(column.in_(keys))
+            else:
+                yield column.table.update().where(column.in_(keys)).values({column.name: None})
+
+
+async def _check_references(ctx: Context, event: Event) -> None:
+    for column in REFERENCES:
+        value = event.payload.get(column.name) if column.table.name == event.collection else None
+        if value is None:
+            continue
+        try:
+            await Items(ctx.acting_as(SYSTEM), column.info["refers"]).read_one(value, Query(fields=("id",)))
+        except Forbidden:
+            shown = str(value)[:100]
+            reason = f"There is no `{shown}` in `{column.info['refers']}`"
+            raise InvalidForeignKey(f"{reason}.", collection=event.collection, field=column.name, value=shown) from None
 
 
 def _check_author(ctx: Context, payload: Mapping[str, Any]) -> None:
