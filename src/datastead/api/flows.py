@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from datastead.api.answers import Json, NoContent, data
 from datastead.api.body import is_json, parse_json, read_bytes
-from datastead.api.openapi import OBJECT, json_body
-from datastead.api.request import Body, Parameters, RequestContext, RequestQuery
+from datastead.api.openapi import OBJECT, ONE_OR_MANY, json_body
+from datastead.api.request import Body, Parameters, RequestContext, RequestQuery, json_of
+from datastead.api.several import create_each, delete_each, update_each
 from datastead.context import Context
 from datastead.data.items import Items
 from datastead.data.query import Query as ItemQuery
@@ -76,10 +77,27 @@ async def read_flow(ctx: RequestContext, flow: str, query: RequestQuery) -> Resp
     return data(await _read(ctx, flow, query))
 
 
-@router.post("", openapi_extra=json_body(OBJECT))
-async def create_flow(ctx: RequestContext, body: Body, query: RequestQuery) -> Response:
-    """Creates a flow; its operations follow with `POST /operations`, or come along in `operations`."""
-    return data(await _read(ctx, await ctx.services.flows.create_flow(ctx, body), query))
+@router.post("", openapi_extra=json_body(ONE_OR_MANY))
+async def create_flows(ctx: RequestContext, request: Request, query: RequestQuery) -> Response:
+    """Creates a flow, or a list; operations follow with `POST /operations`, or come along in `operations`."""
+    body = await json_of(ctx, request)
+    keys = await create_each(ctx, body, ctx.services.flows.create_flow)
+    found = [await _read(ctx, key, query) for key in keys]
+    return data(found if isinstance(body, list) else found[0])
+
+
+@router.patch("", openapi_extra=json_body(ONE_OR_MANY))
+async def update_flows(ctx: RequestContext, request: Request, query: RequestQuery) -> Response:
+    """Changes flows: a list with an `id` each, or `data` for those of `keys` or `query`."""
+    keys = await update_each(ctx, COLLECTION, await json_of(ctx, request), ctx.services.flows.update_flow)
+    return data([await _read(ctx, key, query) for key in keys])
+
+
+@router.delete("", openapi_extra=json_body(ONE_OR_MANY))
+async def delete_flows(ctx: RequestContext, request: Request) -> Response:
+    """Deletes flows: a list of ids, or those of `keys` or `query`."""
+    await delete_each(ctx, COLLECTION, await json_of(ctx, request), ctx.services.flows.delete_flow)
+    return NoContent()
 
 
 @router.patch("/{flow}", openapi_extra=json_body(OBJECT))

@@ -17,6 +17,7 @@ from datastead.data.workspace import RESOURCES
 Schema = Mapping[str, Any]
 
 OBJECT: Schema = {"type": "object", "additionalProperties": True}
+ONE_OR_MANY: Schema = {"oneOf": [OBJECT, {"type": "array", "items": OBJECT}]}
 _QUERY = {
     "fields": "Which fields, by commas: `*`, `title,author.name`.",
     "filter": 'Which items: `{"views": {"_gt": 5}}`, or `filter[views][_gt]=5`.',

@@ -8,7 +8,7 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import Scope
 
-from datastead.api.body import read_object
+from datastead.api.body import read_json, read_object
 from datastead.api.query_string import parse_query_string
 from datastead.auth.tokens import Authenticator
 from datastead.context import PUBLIC, Actor, Context, Services
@@ -89,6 +89,11 @@ async def _object(request: Request) -> dict[str, Any]:
 
 
 Body = Annotated[dict[str, Any], Depends(_object)]
+
+
+async def json_of(ctx: Context, request: Request) -> Any:
+    """The body, whatever JSON it is; None where there is none."""
+    return await read_json(request, max_size=ctx.services.settings.max_payload_size)
 
 
 async def _visitor(request: Request) -> Context:

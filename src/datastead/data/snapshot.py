@@ -205,6 +205,9 @@ class _Inside(Changes):
     async def _schema(self) -> Schema:
         return reflect(self._transaction)
 
+    async def _readable(self) -> Schema:
+        return reflect(self._transaction)
+
     async def _alter(self, work: Callable[[Transaction], T]) -> T:
         return work(self._transaction)
 
