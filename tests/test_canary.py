@@ -48,6 +48,8 @@ ROUTES = (
     "/flows",
     "/flows/runs?steps=true&limit=1000",
     "/operations",
+    "/graphql/system?query=%7Bsettings%7Bai_openai_api_key,ai_openai_compatible_headers%7Dusers%7Btoken,password%7D%7D",
+    "/server/specs/graphql/system",
     "/fields",
     "/collections",
     "/openapi.json",

@@ -7,6 +7,7 @@
     │   ├── RecordNotUnique, NotNullViolation, InvalidForeignKey, ValueTooLong, ValueOutOfRange, ContainsNullValues
     │   ├── InvalidCredentials, InvalidOtp, InvalidIp, InvalidToken, TokenExpired, Forbidden
     │   ├── AuthenticationFailed, AuthenticationTimeout, InvalidCollection      over WebSockets
+    │   ├── GraphqlValidation
     │   ├── RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnprocessableContent, RequestsExceeded
     │   ├── ContentTooLarge, RangeNotSatisfiable, IllegalAssetTransformation, StoredFileNotFound
     │   ├── InvalidFlow, TemplateError, LoopRefused
@@ -181,6 +182,12 @@ class InvalidCollection(RequestError):
 
     code = "INVALID_COLLECTION"
     status = 403
+
+
+class GraphqlValidation(RequestError):
+    """GraphQL validation error."""
+
+    code = "GRAPHQL_VALIDATION"
 
 
 class RouteNotFound(RequestError):

@@ -103,6 +103,9 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/permissions/me"): ANYBODY,
     ("GET", "/permissions/me/{collection}"): ANYBODY,
     ("GET", "/permissions/me/{collection}/{id}"): ANYBODY,
+    # What it shows is only what exists for the caller.
+    ("GET", "/server/specs/graphql"): ANYBODY,
+    ("GET", "/server/specs/graphql/system"): ANYBODY,
     ("GET", "/server/info"): ANYBODY,
     ("GET", "/server/health"): ANYBODY,
     ("GET", "/server/ping"): ANYBODY,

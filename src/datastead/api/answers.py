@@ -62,6 +62,11 @@ def internal_error() -> dict[str, Any]:
     return {"message": "Something went wrong in the server.", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
 
 
+def entry_of(error: DatasteadError) -> dict[str, Any]:
+    """One error in the envelope's list."""
+    return _entry(error, contract=True)[1]
+
+
 def _entry(error: DatasteadError, *, contract: bool) -> tuple[int, dict[str, Any]]:
     status, codes = error.status, {"code": error.code}
     if isinstance(error, AIError) and contract:

@@ -14,6 +14,7 @@ from datastead.api import (
     files,
     flows,
     gateway,
+    graphql_routes,
     items,
     metrics,
     operations,
@@ -62,6 +63,7 @@ def install_routes(app: FastAPI, settings: Settings) -> None:
             *assets.routes,
             *gateway.routes,
             *metrics.routes,
+            *graphql_routes.routes,
         ]
     )
     for resource in TYPED:

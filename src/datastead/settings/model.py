@@ -161,6 +161,11 @@ class Settings(AccessSettings):
     cors_origin: Origins = Field(["*"], description="Which may: `true` for all, or a list by commas.")
     cors_credentials: bool = Field(True, description="Whether they may send credentials.")
 
+    graphql_introspection: bool = Field(True, description="Whether GraphQL tells its schema, as far as one may see it.")
+    graphql_query_token_limit: int = Field(5000, ge=1, description="How many tokens a GraphQL document may have.")
+    graphql_max_selects: int = Field(
+        100, ge=1, description="How many lists and single items one GraphQL request may ask for, at all levels."
+    )
     websockets_enabled: bool = Field(False, description="Whether clients may connect by WebSocket.")
     websockets_rest_enabled: bool = Field(True, description="Whether they may subscribe to items, where they may.")
     websockets_rest_path: str = Field("/websocket", pattern=r"^/[^{}]+$", description="Where they connect.")

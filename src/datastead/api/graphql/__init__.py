@@ -1,0 +1,1 @@
+"""GraphQL: reading and writing items with one request. `graphql-core` is loaded with the first one."""

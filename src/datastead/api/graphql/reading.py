@@ -1,0 +1,317 @@
+"""A selection of GraphQL to one `Query`, and its rows to what was selected.
+
+A whole tree of fields becomes the fields, the aliases and the `deep` of one query, so that it takes one SELECT a level,
+as over REST. What may be asked is what `Items.read` says: nothing is read here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import orjson
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLIncludeDirective,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSkipDirective,
+    GraphQLUnionType,
+    InlineFragmentNode,
+    SelectionSetNode,
+    get_named_type,
+)
+from graphql.execution import get_argument_values, get_directive_values
+
+from datastead.data.query import Query
+from datastead.errors import InvalidQuery
+from datastead.settings import Settings
+
+Item = dict[str, Any]
+Info = GraphQLResolveInfo[Any]
+Read = Callable[[Item], Any]
+Shape = dict[str, Read]
+TYPE_KEY = "\0type"
+"""In a value of a union: the collection."""
+FUNCTIONS_OF = "\0functions of "
+"""In a filter: before the name of a field whose functions are compared."""
+MAX_VISITED = 10_000
+LISTS = ("filter", "sort", "limit", "offset", "page", "search")
+
+
+@dataclass
+class Budget:
+    """What one request may still ask for: lists and single items (`selects`), and fields."""
+
+    selects: int
+    fields: int = MAX_VISITED
+
+    def take_select(self) -> None:
+        """One list more."""
+        self.selects -= 1
+        if self.selects < 0:
+            raise _too_much("more lists and items than `GRAPHQL_MAX_SELECTS`")
+
+    def take_field(self) -> None:
+        """One field more."""
+        self.fields -= 1
+        if self.fields < 0:
+            raise _too_much(f"more than {MAX_VISITED} fields")
+
+
+@dataclass
+class Level:
+    """One SELECT that is being put together. below: those of the lists in it, by path."""
+
+    query: Query
+    fields: dict[str, None] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    below: dict[tuple[str, ...], "Level"] = field(default_factory=dict)
+    asked: dict[tuple[tuple[str, ...], bytes], tuple[str, ...]] = field(default_factory=dict)
+
+    def finished(self) -> Query:
+        """The query."""
+        tree: dict[str, Any] = {}
+        for path, level in self.below.items():
+            place = tree
+            for name in path[:-1]:
+                place = place.setdefault(name, {})
+            place[path[-1]] = level.finished()
+        return replace(self.query, fields=tuple(self.fields), alias=self.aliases, deep=_deep(tree))
+
+    def list_at(self, path: tuple[str, ...], arguments: bytes, query: Query, wanted: str) -> tuple[str, "Level"]:
+        """The name and the level of a list. One that is asked for in several ways has several names."""
+        known = self.asked.get((path, arguments))
+        if known is None:
+            known = path if path not in self.below else self._renamed(path, wanted)
+            self.asked[path, arguments] = known
+            self.below[known] = Level(query)
+            self.fields[".".join(known)] = None
+        return known[-1], self.below[known]
+
+    def _renamed(self, path: tuple[str, ...], wanted: str) -> tuple[str, ...]:
+        if len(path) > 1:
+            raise InvalidQuery(
+                f"`{path[-1]}` below `{path[-2]}` can be asked for in one way only: give both the same arguments.",
+                reason="one list in several ways",
+            )
+        name = f"{wanted}__{len(self.aliases)}"
+        self.aliases[name] = path[0]
+        return (name,)
+
+
+def _deep(tree: Mapping[str, Any]) -> dict[str, Query]:
+    return {name: each if isinstance(each, Query) else Query(deep=_deep(each)) for name, each in tree.items()}
+
+
+class Selection:
+    """What one root field asks for."""
+
+    def __init__(self, info: Info, settings: Settings, budget: Budget) -> None:
+        self._info = info
+        self._settings = settings
+        self._budget = budget
+
+    def items(self, arguments: Mapping[str, Any]) -> tuple[Query, Shape]:
+        """The query for the items of the root field's type."""
+        self._budget.take_select()
+        of = get_named_type(self._info.return_type)
+        level = Level(self._query(arguments))
+        shape = self._visit(level, (), cast("GraphQLObjectType", of), self._info.field_nodes, 1)
+        return level.finished(), shape
+
+    def sums(self, arguments: Mapping[str, Any]) -> tuple[Query, Shape]:
+        """The query for sums."""
+        self._budget.take_select()
+        groups = tuple(arguments.get("groupBy") or ())
+        wanted: dict[tuple[str, str], None] = {}
+        shape: Shape = {}
+        of = cast("GraphQLObjectType", get_named_type(self._info.return_type))
+        for key, nodes in self._collected(self._info.field_nodes, of).items():
+            name = nodes[0].name.value
+            if name == "group":
+                shape[key] = _groups
+            elif name == "countAll":
+                wanted["countAll", "*"] = None
+                shape[key] = lambda row: row["countAll"]
+            elif name != "__typename":
+                inner = cast("GraphQLObjectType", get_named_type(of.fields[name].type))
+                parts = self._collected(nodes, inner)
+                fields = {part: each[0].name.value for part, each in parts.items()}
+                wanted |= {(name, each): None for each in fields.values() if each != "__typename"}
+                shape[key] = _sum(name, fields)
+        query = self._query({name: arguments.get(name) for name in LISTS})
+        return replace(query, aggregate=tuple(wanted), group=groups), shape
+
+    def _query(self, arguments: Mapping[str, Any]) -> Query:
+        given = {name: arguments.get(name) for name in LISTS}
+        return Query.parse({**given, "filter": unfolded(given["filter"])}, self._settings)
+
+    def _visit(
+        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int
+    ) -> Shape:
+        """Adds what the nodes select of a type to the level; how it is read from the item there."""
+        most = self._settings.max_relational_depth
+        if depth > most:
+            raise _too_much(f"what lies deeper than {most} levels (`MAX_RELATIONAL_DEPTH`)")
+        shape: Shape = {}
+        for key, fields in self._collected(nodes, of).items():
+            name = fields[0].name.value
+            if name == "__typename":
+                continue
+            known = of.fields[name].extensions
+            kind = known["kind"]
+            if kind == "column":
+                level.fields[".".join((*path, name))] = None
+                shape[key] = _column(name)
+            elif kind == "call":
+                shape[key] = self._calls(level, path, of, fields, known["field"])
+            elif kind == "many":
+                shape[key] = self._many(level, path, of, fields, depth)
+            elif kind == "one":
+                inner = cast("GraphQLObjectType", get_named_type(of.fields[name].type))
+                below = self._visit(level, (*path, name), inner, fields, depth + 1)
+                if not below:
+                    level.fields[".".join((*path, name, inner.extensions["key"]))] = None
+                shape[key] = _one(name, below)
+            else:
+                shape[key] = self._any(level, path, of, fields, depth)
+        if not shape and not path:
+            level.fields[of.extensions["key"]] = None  # only `__typename`
+        return shape
+
+    def _calls(
+        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], name: str
+    ) -> Read:
+        inner = cast("GraphQLObjectType", get_named_type(of.fields[nodes[0].name.value].type))
+        parts = {key: each[0].name.value for key, each in self._collected(nodes, inner).items()}
+        wanted = {key: part for key, part in parts.items() if part != "__typename"}
+        level.fields |= dict.fromkeys(".".join((*path, f"{part}({name})")) for part in wanted.values())
+        return lambda row: {key: row[f"{name}_{part}"] for key, part in wanted.items()}
+
+    def _many(
+        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int
+    ) -> Read:
+        node = nodes[0]
+        arguments = get_argument_values(of.fields[node.name.value], node, self._info.variable_values)
+        told = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS, default=str)
+        count = len(level.below)
+        key = node.alias.value if node.alias else node.name.value
+        name, inner = level.list_at((*path, node.name.value), told, self._query(arguments), key)
+        if len(level.below) > count:
+            self._budget.take_select()
+        target = cast("GraphQLObjectType", get_named_type(of.fields[node.name.value].type))
+        below = self._visit(inner, (), target, nodes, depth + 1)
+        return lambda row: [projected(each, below) for each in row.get(name) or ()]
+
+    def _any(
+        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int
+    ) -> Read:
+        """A field that refers to items of several collections."""
+        name = nodes[0].name.value
+        union = cast("GraphQLUnionType", get_named_type(of.fields[name].type))
+        says = of.fields[name].extensions["says"]
+        level.fields[".".join((*path, says))] = None
+        shapes = {}
+        for member in union.types:
+            collection, place = member.extensions["collection"], (*path, f"{name}:{member.extensions['collection']}")
+            shapes[collection] = self._visit(level, place, member, nodes, depth + 1)
+            level.fields[".".join((*place, member.extensions["key"]))] = None
+
+        def read(row: Item) -> Any:
+            shape, item = shapes.get(row[says]), row.get(name)
+            if shape is None or not isinstance(item, dict):
+                return None
+            return {**projected(item, shape), TYPE_KEY: row[says]}
+
+        return read
+
+    def _collected(self, nodes: Sequence[FieldNode], of: GraphQLObjectType) -> dict[str, list[FieldNode]]:
+        """The fields that the nodes select of a type, by the names under which they are answered."""
+        found: dict[str, list[FieldNode]] = {}
+        seen: set[str] = set()
+        for node in nodes:
+            if node.selection_set is not None:
+                for each in self._walked(node.selection_set, of, seen):
+                    found.setdefault(each.alias.value if each.alias else each.name.value, []).append(each)
+        return found
+
+    def _walked(self, selected: SelectionSetNode, of: GraphQLObjectType, seen: set[str]) -> Iterator[FieldNode]:
+        for node in selected.selections:
+            self._budget.take_field()
+            if not self._is_included(node):
+                continue
+            if isinstance(node, FieldNode):
+                yield node
+            elif isinstance(node, InlineFragmentNode):
+                if node.type_condition is None or self._applies(node.type_condition.name.value, of):
+                    yield from self._walked(node.selection_set, of, seen)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
+                seen.add(node.name.value)
+                known: Any = self._info.fragments[node.name.value]
+                fragment = getattr(known, "definition", known)  # graphql-core passes more than its annotation says
+                if self._applies(fragment.type_condition.name.value, of):
+                    yield from self._walked(fragment.selection_set, of, seen)
+
+    def _applies(self, name: str, of: GraphQLObjectType) -> bool:
+        """Whether a fragment on a type is about this one: itself, or a union that it is of."""
+        other = self._info.schema.type_map.get(name)
+        return name == of.name or (isinstance(other, GraphQLUnionType) and of in other.types)
+
+    def _is_included(self, node: Any) -> bool:
+        variables = self._info.variable_values
+        skip = get_directive_values(GraphQLSkipDirective, node, variables)
+        if skip and skip["if"]:
+            return False
+        include = get_directive_values(GraphQLIncludeDirective, node, variables)
+        return not include or bool(include["if"])
+
+
+def projected(item: Item, shape: Shape) -> Item:
+    """What was selected of an item, under the names that were given."""
+    return {key: read(item) for key, read in shape.items()}
+
+
+def unfolded(raw: Any) -> Any:
+    """A filter in the contract's words: `date_func: {year: …}` is `year(date)`."""
+    if isinstance(raw, list):
+        return [unfolded(each) for each in raw]
+    if not isinstance(raw, Mapping):
+        return raw
+    found: dict[str, Any] = {}
+    for name, value in raw.items():
+        bare = name.removeprefix(FUNCTIONS_OF)
+        if bare == name:
+            found[name] = unfolded(value)
+        elif isinstance(value, Mapping):
+            found |= {f"{function}({bare})": condition for function, condition in value.items()}
+    return found
+
+
+def _column(name: str) -> Read:
+    return lambda row: row.get(name)
+
+
+def _one(name: str, shape: Shape) -> Read:
+    def read(row: Item) -> Any:
+        found = row.get(name)
+        return projected(found, shape) if isinstance(found, dict) else None
+
+    return read
+
+
+def _sum(function: str, fields: Mapping[str, str]) -> Read:
+    def read(row: Item) -> Any:
+        of = row.get(function)
+        return {key: of.get(name) if isinstance(of, dict) else None for key, name in fields.items()}
+
+    return read
+
+
+def _groups(row: Item) -> Item:
+    sums = {"count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max"}
+    return {name: value for name, value in row.items() if name not in sums}
+
+
+def _too_much(what: str) -> InvalidQuery:
+    return InvalidQuery(f"The request asks for {what}.", reason=f"the request asks for {what}")
