@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from datastead.api.items import SYSTEM_PREFIXES, Endpoint, create_items
+from datastead.api.items import SYSTEM_PREFIXES, Answer, Endpoint, create_items, delete_items, read_items, update_items
 from datastead.auth.accounts import COLLECTION as USERS
 from datastead.auth.accounts import Accounts
 from datastead.context import Context
@@ -23,6 +23,9 @@ READ_BESIDES = frozenset({USERS, SETTINGS, "directus_flows", "directus_operation
 """Collections whose routes read items, and write them in ways of their own."""
 WRITTEN_BESIDES = frozenset({USERS, SETTINGS, FILES})
 
+PLAIN: Mapping[str, Answer] = {"POST": create_items, "PATCH": update_items, "DELETE": delete_items}
+"""The methods of a collection that is written as items are, with nothing beside."""
+
 Payload = Mapping[str, Any]
 
 
@@ -34,11 +37,11 @@ class Doors:
             endpoint.collection: endpoint
             for route in app.routes
             if isinstance(endpoint := getattr(route, "endpoint", None), Endpoint) and endpoint.collection is not None
-            if "POST" in endpoint.methods
+            if endpoint.methods.get("GET") is read_items
         }
         self.readable = READ_BESIDES | found.keys()
         self.writable = WRITTEN_BESIDES | {
-            name for name, endpoint in found.items() if endpoint.methods["POST"] is create_items
+            name for name, endpoint in found.items() if PLAIN.items() <= endpoint.methods.items()
         }
 
     def shows(self, collection: str) -> bool:

@@ -53,7 +53,9 @@ class Caller:
         """
         visitor = new_context(self._services, self._nobody)
         if message.get("email") is not None:
-            session = await login.log_in(visitor, _text(message, "email"), _text(message, "password"))
+            session = await login.log_in(
+                visitor, _text(message, "email"), _text(message, "password"), otp=_otp(message)
+            )
         elif message.get("refresh_token") is not None:
             session = await login.refresh(visitor, _text(message, "refresh_token"))
         else:
@@ -92,6 +94,10 @@ def _is_of_ours(scope: Scope) -> bool:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _otp(message: Mapping[str, Any]) -> str | None:
+    return None if message.get("otp") is None else _text(message, "otp")
 
 
 def _text(message: Mapping[str, Any], name: str) -> str:
