@@ -164,7 +164,14 @@ class House:
             "ADMIN_PASSWORD": new("ADMIN_PASSWORD"),
             "AI_RECORD_IO": "true",
             "METRICS_ENABLED": "true",
+            "STORAGE_LOCATIONS": "local,cloud",
             "STORAGE_LOCAL_ROOT": str(self.folder / "uploads"),
+            "STORAGE_CLOUD_DRIVER": "s3",
+            "STORAGE_CLOUD_BUCKET": "bucket",
+            "STORAGE_CLOUD_KEY": new("STORAGE_CLOUD_KEY"),
+            "STORAGE_CLOUD_SECRET": new("STORAGE_CLOUD_SECRET"),
+            "STORAGE_CLOUD_ENDPOINT": "http://127.0.0.1:1",
+            "STORAGE_CLOUD_FORCE_PATH_STYLE": "true",
             "METRICS_TOKENS": new("METRICS_TOKENS"),
             "AI_OPENAI_ENABLED": "true",
             "AI_OPENAI_API_KEY": new("AI_OPENAI_API_KEY"),
@@ -238,6 +245,7 @@ async def test_no_key_comes_out_of_any_door(tmp_path: Path, journal: Noted) -> N
         await asyncio.to_thread(knock, house, settings)
         heard = f"{house.simulator.requests} {house.tattler.heard}"
         never_sent = {"SECRET", "ADMIN_PASSWORD", "METRICS_TOKENS", "dead", "nowhere"}
+        never_sent |= {"STORAGE_CLOUD_KEY", "STORAGE_CLOUD_SECRET"}
         assert set(house.canaries.unseen(heard)) == never_sent  # the others went to their providers
         assert house.noted.leaks(house.canaries) == {}
 
@@ -368,7 +376,10 @@ def upload(house: House, server: Server) -> None:
     refused = server.send("POST", "/files", raw=part.format("a.txt").encode()[:-9], headers=form)
     asset = server.get(f"/assets/{stored.data['id']}")
     assert (stored.status, refused.status, asset.body) == (200, 400, "text")
-    for answer in (stored, refused, asset, server.get("/assets/nothing")):
+    placed = f'--x\r\nContent-Disposition: form-data; name="storage"\r\n\r\ncloud\r\n{part.format("a.txt")}'
+    unreachable = server.send("POST", "/files", raw=placed.encode(), headers=form)
+    assert unreachable.status == 503, unreachable.body
+    for answer in (stored, refused, asset, unreachable, server.get("/assets/nothing")):
         house.noted.note("files and assets", f"{answer.headers} {answer.body}")
 
 

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from datastead.ai.alarms import announce
 from datastead.ai.configuration import Configuration
 from datastead.ai.engine import AI
+from datastead.api import tus
 from datastead.api.rate_limits import RateLimits
 from datastead.api.routes import install_routes
 from datastead.auth import rules
@@ -84,7 +85,7 @@ def create_app(
             allow_origins=settings.cors_origin,
             allow_credentials=settings.cors_credentials,
             allow_methods=["GET", "POST", "PATCH", "DELETE", "SEARCH"],
-            allow_headers=["Content-Type", "Authorization"],
+            allow_headers=["Content-Type", "Authorization", *tus.SENT],
             expose_headers=[
                 "Content-Range",
                 "X-Datastead-Call",
@@ -92,6 +93,7 @@ def create_app(
                 "X-Request-Id",
                 "Retry-After",
                 *RATE_LIMIT_HEADERS,
+                *tus.ANSWERED,
             ],
             max_age=18_000,
         )

@@ -10,6 +10,7 @@
     │   ├── GraphqlValidation
     │   ├── RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnprocessableContent, RequestsExceeded
     │   ├── ContentTooLarge, RangeNotSatisfiable, IllegalAssetTransformation, StoredFileNotFound
+    │   ├── UploadNotFound, UploadOffsetConflict, UploadVersionUnsupported
     │   ├── InvalidFlow, TemplateError, LoopRefused
     │   └── RequestRefused, StepInDoubt, OperationRejected
     ├── ServiceUnavailable
@@ -243,6 +244,27 @@ class StoredFileNotFound(RequestError):
 
     code = "STORED_FILE_NOT_FOUND"
     status = 404
+
+
+class UploadNotFound(RequestError):
+    """There is no such upload, it has expired, or it is another user's."""
+
+    code = "UPLOAD_NOT_FOUND"
+    status = 404
+
+
+class UploadOffsetConflict(RequestError):
+    """The bytes do not begin where the upload has ended so far: ask with HEAD where that is, and go on from there."""
+
+    code = "UPLOAD_OFFSET_CONFLICT"
+    status = 409
+
+
+class UploadVersionUnsupported(RequestError):
+    """The header `Tus-Resumable` has to be `1.0.0`."""
+
+    code = "UPLOAD_VERSION_UNSUPPORTED"
+    status = 412
 
 
 class RequestsExceeded(RequestError):

@@ -50,6 +50,7 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/files"): ADMIN,
     ("POST", "/files"): ADMIN,
     ("POST", "/files/import"): ADMIN,
+    ("POST", "/files/tus"): ADMIN,
     ("PATCH", "/files"): ADMIN,
     ("GET", "/files/{id}"): ADMIN,
     ("PATCH", "/files/{id}"): ADMIN,
@@ -153,6 +154,7 @@ BODIES: dict[tuple[str, str], Any] = {
         }.items()
     },
 }
+HEADERS = {("POST", "/files/tus"): {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}}
 WORDS = {"folders": "folder", "roles": "role", "policies": "policy", "permissions": "permission", "access": "access"}
 PERMISSION = {"collection": "directus_folders", "action": "read"}
 BOUNDARY = "x"
@@ -207,7 +209,7 @@ def ask(server: Server, route: tuple[str, str], places: dict[str, str]) -> Answe
     elif path == "/versions/{id}/promote":
         body = {"mainHash": server.acting_as(ADMIN_TOKEN).get(f"/versions/{about['id']}/compare").data["mainHash"]}
     query = "?token=x" if path.endswith("/verify-email") else ""
-    return server.send(method, path.format(**about) + query, body)
+    return server.send(method, path.format(**about) + query, body, headers=HEADERS.get(route))
 
 
 def around(name: str, places: dict[str, str]) -> dict[str, Any]:

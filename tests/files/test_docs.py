@@ -61,11 +61,12 @@ def test_the_commands_of_the_page_do_what_it_says(elsewhere: str, tmp_path: Path
         command = ["sh", "-ec", script]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environ, check=False)
         assert (done.returncode, done.stderr) == (0, "")
-        rows = server.get("/files?sort=created_on&limit=2").data
+        rows = server.get("/files?sort=created_on").data
         assert [(row["title"], row["type"]) for row in rows] == [
-            ("Hello", "text/plain"), ("From elsewhere", "image/png"),
+            ("Hello", "text/plain"), ("From elsewhere", "image/png"), ("Film", "text/plain"),
         ]  # fmt: skip
         assert server.fetch(f"/assets/{rows[0]['id']}").body == b"Hello\n"
+        assert server.fetch(f"/assets/{rows[2]['id']}").body == b"helloworld"
     shown = {
         name: Image.open(BytesIO((tmp_path / name).read_bytes()))
         for name in ("small.webp", "grey.png", "thumbnail.png")

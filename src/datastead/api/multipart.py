@@ -46,7 +46,7 @@ async def uploads_of(request: Request) -> Uploads:
         if count > MAX_FIELDS:
             raise invalid(f"The body has more than {MAX_FIELDS} parts.")
         if part.filename is None:
-            fields[part.name] = _value(part.name, await _text(part.name, parts.pieces()))
+            fields[part.name] = field_value(part.name, await _text(part.name, parts.pieces()))
         elif not part.filename:
             raise invalid(f"The part `{part.name[:100]}` has no file name.")
         else:
@@ -160,7 +160,7 @@ async def _text(name: str, pieces: AsyncIterator[bytes]) -> str:
     return _decoded(bytes(found))
 
 
-def _value(name: str, text: str) -> Any:
+def field_value(name: str, text: str) -> Any:
     """A form knows texts only: JSON where the field holds that, nothing for `null`, and for a folder that is empty."""
     if text.strip() == "null" or (name == "folder" and not text.strip()):
         return None

@@ -157,6 +157,11 @@ def _files_paths() -> dict[str, Any]:
             "delete": _operation("Delete many files", tag="Files"),
         },
         "/files/import": {"post": _operation("Fetch a file from a URL", body=_object("url", "data"), tag="Files")},
+        "/files/tus": {
+            "post": _operation(
+                "Begin an upload in several requests (tus 1.0); it goes on at the answer's `Location`", tag="Files"
+            )
+        },
         "/files/{id}": {**files, "patch": files["patch"] | _FILE_BODY},
         "/folders": {
             "get": _operation("List folders", parameters=queries, tag="Folders"),

@@ -57,6 +57,7 @@ async def info(ctx: RequestContext) -> Response:
             "extensions": {"limit": None},
             "queryLimit": {"default": settings.query_limit_default, "max": settings.query_limit_max},
             "websocket": _websocket(settings),
+            **({"uploads": {"chunkSize": settings.tus_chunk_size}} if settings.tus_enabled else {}),
             "version": datastead.__version__,
         }
     return data(found)

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,6 +54,7 @@ class Upload:
 
 
 Uploads = AsyncGenerator[Upload, None]
+Also = Callable[[Context], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ class Files:
     def _store(self) -> FileStore:
         return store_of(self._ctx)
 
-    async def upload(self, uploads: Uploads) -> list[Key]:
-        """Stores what comes, all or none; the new files' keys.
+    async def upload(self, uploads: Uploads, also: Also | None = None) -> list[Key]:
+        """Stores what comes, all or none; the new files' keys. also: what is to happen in the same transaction.
 
         An upload's `pieces` are read before the next upload is asked for, and its `fields` when all have come.
         Raises `Forbidden`, `InvalidPayload`, `ContentTooLarge`.
@@ -121,10 +122,12 @@ class Files:
         async with self._adopting(received) as ctx:
             for one in received:
                 await _create(ctx, one)
+            if also is not None:
+                await also(ctx)
             await ctx.services.bus.action(ctx, [_uploaded(one) for one in received])
         return [one.key for one in received]
 
-    async def replace(self, key: Key, uploads: Uploads) -> Key:
+    async def replace(self, key: Key, uploads: Uploads, also: Also | None = None) -> Key:
         """New bytes for a file, and what is said of it; its key. The old ones stay until the new ones are safe."""
         await self.require("update")
         old = await self._items.read_one(key, Query(fields=("id",)))
@@ -133,6 +136,8 @@ class Files:
             if len(received) != 1:
                 raise _invalid("A file is replaced by one file")
             await _replace(ctx, received[0])
+            if also is not None:
+                await also(ctx)
             await ctx.services.bus.action(ctx, [_uploaded(received[0])])
         return received[0].key
 
@@ -216,7 +221,7 @@ class Files:
         try:
             async with aclosing(uploads):
                 async for upload in uploads:
-                    await self._check_fields(upload.fields)
+                    await self.check_fields(upload.fields)
                     incoming = Incoming(upload.pieces, limits)
                     await incoming.look(upload.filename, upload.type)
                     new_key = key or _key_of(upload.fields)
@@ -231,7 +236,7 @@ class Files:
             raise _invalid("There is no file in the body: it needs a part with a file name")
         return received
 
-    async def _check_fields(self, fields: Mapping[str, Any]) -> None:
+    async def check_fields(self, fields: Mapping[str, Any]) -> None:
         """Refuses before the bytes come what would be refused when they are there."""
         known = (await self._ctx.services.schemas.get()).collection(COLLECTION).columns
         for name in fields:

@@ -56,7 +56,9 @@ async def shown(ctx: Context, file: StoredFile, recipe: Recipe) -> StoredFile:
             ["width", "height"],
         )
     store = store_of(ctx)
-    found = await _find(ctx, file, recipe) or await store.once((file.id, recipe.key), lambda: _make(ctx, file, recipe))
+    found = await _find(ctx, file, recipe)
+    if found is None:
+        found = await store.once((file.id, recipe.key), lambda: _make(ctx, file, recipe))
     return replace(named(file, recipe), stored=found.stored, size=found.size)
 
 

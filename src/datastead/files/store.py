@@ -5,7 +5,7 @@ import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,12 +13,13 @@ from datastead.context import Clock, Context
 from datastead.data.engine import Connection, Database
 from datastead.errors import DatasteadError, InvalidFlow, InvalidPayload, InvalidSettings, ServiceUnavailable
 from datastead.extensions import Registry
-from datastead.files import leases, variants
+from datastead.files import leases, parts, variants
 from datastead.files.leases import Stored
 from datastead.files.storage import Storage
-from datastead.files.variants import Variant
 from datastead.files.workshop import Workshop
 from datastead.settings import Settings
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class FileStore:
             raise InvalidSettings("`STORAGE_LOCATIONS` names no location: leave it out, or name one.")
         self.workshop = Workshop(settings)
         self._most_variants = settings.assets_transform_storage_size
-        self._making: dict[Hashable, asyncio.Task[Variant]] = {}
+        self._making: dict[Hashable, asyncio.Task[Any]] = {}
         self._database = database
         self._clock = clock
         self._held: set[Stored] = set()
@@ -109,22 +110,26 @@ class FileStore:
             for stored in await leases.dropped(self._database, self._clock()):
                 await self._remove(stored)
 
-    async def once(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Variant]]) -> Variant:
+    async def once(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What `make` gives: for all who ask for the same at the same time it is done once, also when they leave."""
         task = self._making.get(key)
         if task is None:
             task = self._making[key] = asyncio.create_task(make())
             task.add_done_callback(lambda done: self._made(key, done))
-        return await asyncio.shield(task)
+        found: T = await asyncio.shield(task)
+        return found
 
     async def tidy(self) -> None:
-        """Drops variants that have no file any more, and those that there is no room for."""
+        """Drops uploads that have expired, images whose file is gone, and those that there is no room for."""
+        for upload in await parts.expired(self._database, self._clock()):
+            async with self._database.transaction() as connection:
+                await self.drop(connection, await parts.remove(connection, upload))
         while surplus := await variants.surplus(self._database, self._most_variants):
             async with self._database.transaction() as connection:
                 await variants.remove(connection, surplus)
                 await self.drop(connection, surplus)
 
-    def _made(self, key: Hashable, done: "asyncio.Task[Variant]") -> None:
+    def _made(self, key: Hashable, done: "asyncio.Task[Any]") -> None:
         del self._making[key]
         if not done.cancelled():
             done.exception()  # those who wait are told; where nobody waits any more, nobody has to be

@@ -135,6 +135,13 @@ class Settings(AccessSettings):
     files_mime_type_allow_list: Names = Field(
         ["*/*"], description="Which types of files may be uploaded, by commas, such as `image/*,application/pdf`."
     )
+    tus_enabled: bool = Field(True, description="Whether files may be uploaded in several requests, by tus.")
+    tus_chunk_size: Size = Field(
+        8 << 20, description="The pieces in which such an upload is kept, and which clients are told to send: `8mb`."
+    )
+    tus_upload_expiration: Duration = Field(
+        600.0, description="How long such an upload may rest before it is removed, such as `10m`."
+    )
     import_timeout: Duration = Field(
         600.0, description="The longest that `/files/import` may take to fetch a file, such as `10m`."
     )

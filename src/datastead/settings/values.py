@@ -68,6 +68,14 @@ def _masked(headers: dict[str, str]) -> dict[str, str]:
     return dict.fromkeys(headers, "**********")
 
 
+def _masked_options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """For a dump of the settings: any option of a storage but its driver may be a key."""
+    return {
+        location: {name: value if name == "driver" else "**********" for name, value in given.items()}
+        for location, given in options.items()
+    }
+
+
 def _http_url(value: Any) -> Any:
     if isinstance(value, str):
         parts = _split(value.strip())
@@ -141,7 +149,9 @@ def _database_url(value: Any) -> Any:
 Names = Annotated[list[str], BeforeValidator(_names)]
 SecretNames = Annotated[list[SecretStr], BeforeValidator(_names)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers), PlainSerializer(_masked)]
-StorageOptions = Annotated[dict[str, dict[str, Any]], BeforeValidator(_storage_options)]
+StorageOptions = Annotated[
+    dict[str, dict[str, Any]], BeforeValidator(_storage_options), PlainSerializer(_masked_options)
+]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]

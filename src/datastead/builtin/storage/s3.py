@@ -183,6 +183,7 @@ def _open(options: S3Options) -> "S3Store":
 
     endpoint, in_host = options.endpoint, not options.force_path_style
     config: dict[str, Any] = {"region": options.region, "virtual_hosted_style_request": in_host}
+    config["disable_bulk_delete"] = True  # one file at a time goes, and some services know no other way
     if endpoint is not None:
         parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
         host = f"{options.bucket}.{parts.netloc}" if in_host else parts.netloc
