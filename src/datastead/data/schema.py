@@ -274,13 +274,12 @@ class Schemas:
 
     async def get(self) -> Schema:
         """The current schema."""
-        if self._schema is None:
-            return await self._load_once()
-        if time.monotonic() - self._checked > POLL_S:
+        if self._schema is not None and time.monotonic() - self._checked > POLL_S:
             self._checked = time.monotonic()  # others go on with what there is, meanwhile
             if await self._counters() != self._seen:
                 return await self._load_once()
-        return self._schema
+        schema = self._schema  # which may have been forgotten meanwhile
+        return await self._load_once() if schema is None else schema
 
     async def _load_once(self) -> Schema:
         """Loads; those who come meanwhile wait for the same."""

@@ -1,0 +1,49 @@
+// The platform's own collections, all written by the same commands: one row of the table is one of them.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as sdk from "@directus/sdk";
+import { ask, makeCollection, refused, unique } from "./client.mjs";
+
+const me = await ask(sdk.readMe({ fields: ["id"] }));
+const about = unique("about");
+await makeCollection(sdk, about, {});
+await ask(sdk.createItem(about, { title: "x" }));
+const dashboard = await ask(sdk.createDashboard({ name: "For panels" }));
+const policy = await ask(sdk.createPolicy({ name: "For permissions" }));
+const place = { position_x: 1, position_y: 1, width: 4, height: 4 };
+
+// of each: the name of one, of several, a new one, and a change of it
+const TABLE = [
+  ["Preset", "Presets", { collection: about, bookmark: "Mine" }, { bookmark: "Yours" }],
+  ["Notification", "Notifications", { recipient: me.id, subject: "Hi" }, { status: "archived" }],
+  ["Comment", "Comments", { collection: about, item: "1", comment: "hi" }, { comment: "ho" }],
+  ["Translation", "Translations", { key: "hello", language: "en-US", value: "Hello" }, { value: "Hi" }],
+  ["Dashboard", "Dashboards", { name: "Sales" }, { note: "n" }],
+  ["Panel", "Panels", { dashboard: dashboard.id, type: "label", ...place }, { name: "n" }],
+  ["Folder", "Folders", { name: "Docs" }, { name: "Texts" }],
+  ["Role", "Roles", { name: "Readers" }, { description: "d" }],
+  ["Policy", "Policies", { name: "Reading" }, { description: "d" }],
+  ["Permission", "Permissions", { policy: policy.id, collection: about, action: "read", fields: ["*"] }, { fields: ["id"] }],
+  ["User", "Users", () => ({ email: `${unique("u")}@example.com`, password: "a-long-password" }), { location: "Here" }],
+  ["Share", "Shares", { collection: about, item: "1", name: "s" }, { name: "t" }],
+];
+
+for (const [one, several, sample, change] of TABLE) {
+  test(several, async () => {
+    const fresh = () => (typeof sample === "function" ? sample() : sample);
+    const command = (verb, name) => sdk[`${verb}${name}`] ?? assert.fail(`${verb}${name}`);
+    const [[field, value]] = Object.entries(change);
+    const made = await ask(command("create", one)(fresh()));
+    const both = await ask(command("create", several)([fresh(), fresh()]));
+    const keys = both.map((row) => row.id);
+    assert.deepEqual((await ask(command("read", one)(made.id))).id, made.id);
+    assert.deepEqual((await ask(command("read", several)({ filter: { id: { _in: keys } }, fields: ["id"] }))).length, 2);
+    assert.deepEqual((await ask(command("update", one)(made.id, change)))[field], value);
+    assert.deepEqual((await ask(command("update", several)(keys, change))).map((row) => row[field]), [value, value]);
+    const batch = `update${several}Batch`;
+    assert.deepEqual((await ask(sdk[batch](keys.map((id) => ({ id, ...change }))))).map((row) => row[field]), [value, value]);
+    await ask(command("delete", one)(made.id));
+    await ask(command("delete", several)(keys));
+    await refused(ask(command("read", one)(made.id)), "FORBIDDEN");
+  });
+}
