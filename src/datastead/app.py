@@ -17,6 +17,7 @@ from datastead.api import tus
 from datastead.api.rate_limits import RateLimits
 from datastead.api.routes import install_routes
 from datastead.auth import rules
+from datastead.auth.openid import Providers
 from datastead.auth.password_policy import check_password
 from datastead.auth.passwords import hash_password
 from datastead.auth.tokens import Authenticator
@@ -140,6 +141,7 @@ async def open_services(
             hash_password,
             check_password,
             mailer,
+            Providers(settings),
             configuration=configuration,
             metrics=metrics,
             files=files,

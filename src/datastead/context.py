@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datastead.ai.configuration import Configuration
     from datastead.ai.engine import AI
     from datastead.ai.metrics import Metrics
+    from datastead.auth.openid import Providers
     from datastead.data.engine import Connection, Database
     from datastead.data.schema import Schemas
     from datastead.events import Bus
@@ -86,10 +87,18 @@ class Services:
     hash_password: Callable[[str], Awaitable[str]] | None = None
     check_password: "Callable[[Context, str], Awaitable[None]] | None" = None
     mail: "Mailer | None" = None
+    openid: "Providers | None" = None
     configuration: "Configuration | None" = None
     metrics: "Metrics | None" = None
     files: "FileStore | None" = None
     realtime: "Realtime | None" = None
+
+    @property
+    def providers(self) -> "Providers":
+        """Raises `ServiceUnavailable` where nobody else signs users in."""
+        if self.openid is None:
+            raise ServiceUnavailable("Nobody can sign in by a provider here.")
+        return self.openid
 
     @property
     def mailer(self) -> "Mailer":

@@ -5,7 +5,7 @@
     ├── RequestError                                          what a caller sent
     │   ├── InvalidPayload, InvalidQuery, FailedValidation
     │   ├── RecordNotUnique, NotNullViolation, InvalidForeignKey, ValueTooLong, ValueOutOfRange, ContainsNullValues
-    │   ├── InvalidCredentials, InvalidOtp, InvalidIp, InvalidToken, TokenExpired, Forbidden
+    │   ├── InvalidCredentials, InvalidOtp, InvalidIp, InvalidProvider, InvalidToken, TokenExpired, Forbidden
     │   ├── AuthenticationFailed, AuthenticationTimeout, InvalidCollection      over WebSockets
     │   ├── GraphqlValidation
     │   ├── RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnprocessableContent, RequestsExceeded
@@ -141,6 +141,13 @@ class InvalidIp(RequestError):
 
     code = "INVALID_IP"
     status = 401
+
+
+class InvalidProvider(RequestError):
+    """This user, or this address, belongs to another way to log in."""
+
+    code = "INVALID_PROVIDER"
+    status = 403
 
 
 class TokenExpired(RequestError):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from datastead.errors import InvalidPayload, InvalidSettings, RequestRefused, ServiceUnavailable
@@ -86,13 +86,17 @@ async def fetch(
     body: bytes | None = None,
     timeout_s: float = 30,
     max_bytes: int = MAX_BYTES,
+    configured: bool = False,
 ) -> Answer:
     """An HTTP request to an address from outside.
+
+    configured: the settings name the address. It may be a private one then, and no redirect leads away from it.
 
     Raises `RequestRefused` for addresses that may not be reached and for answers that are too large,
     `ServiceUnavailable` where nobody answers in time, `InvalidPayload` for a URL that is none.
     """
-    async with opened(settings, method, url, headers=headers, body=body, timeout_s=timeout_s) as answer:
+    more: Any = {"headers": headers, "body": body, "timeout_s": timeout_s, "configured": configured}
+    async with opened(settings, method, url, **more) as answer:
         return await _read(answer, max_bytes)
 
 
@@ -120,6 +124,7 @@ async def opened(
     body: bytes | None = None,
     timeout_s: float = 30,
     silence_s: float | None = None,
+    configured: bool = False,
 ) -> AsyncIterator[OpenAnswer]:
     """The answer to such a request, whose body may be large. silence_s: the longest time without a byte of it.
 
@@ -128,11 +133,12 @@ async def opened(
     import aiohttp
 
     _check_url(url)
-    connector = aiohttp.TCPConnector(socket_factory=Guard.of(settings).socket, force_close=True)
+    guarded = None if configured else Guard.of(settings).socket
+    connector = aiohttp.TCPConnector(socket_factory=guarded, force_close=True)
     timeout = aiohttp.ClientTimeout(total=timeout_s, sock_read=silence_s)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         with _translated(url, timeout_s):
-            response = await session.request(method, url, headers=headers, data=body)
+            response = await session.request(method, url, headers=headers, data=body, allow_redirects=not configured)
         async with response:
             yield OpenAnswer(response, timeout_s)
 

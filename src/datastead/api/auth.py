@@ -29,7 +29,7 @@ async def log_in(ctx: Visitor, body: Body) -> Response:
     mode = _mode(body, "json")
     email, password, otp = text_of(body, "email"), text_of(body, "password"), optional_text(body, "otp")
     session = await login.log_in(ctx, email, password, mode, otp)
-    return _answer(ctx.services.settings, session, mode)
+    return answer_of(ctx.services.settings, session, mode)
 
 
 @router.post("/refresh", openapi_extra=body_of(**_TOKEN))
@@ -38,7 +38,7 @@ async def refresh(ctx: Visitor, request: Request) -> Response:
     body = await _body(request)
     mode = _mode(body, "json" if "refresh_token" in body else "cookie")
     session = await login.refresh(ctx, _refresh_token(request, body, mode), mode)
-    return _answer(ctx.services.settings, session, mode)
+    return answer_of(ctx.services.settings, session, mode)
 
 
 @router.post("/logout", openapi_extra=body_of(**_TOKEN))
@@ -74,9 +74,14 @@ async def reset_password(ctx: Visitor, body: Body) -> Response:
 
 
 @router.get("")
-async def providers() -> Response:
-    """Other ways to log in: there is none yet."""
-    return Json({"data": [], "disableDefault": False})
+async def providers(ctx: Visitor) -> Response:
+    """Other ways to log in: those of `AUTH_PROVIDERS`, by their names; and whether they are the only ones."""
+    listed = [
+        {"name": openid.name, "label": openid.provider.label or openid.name.capitalize(),
+         "driver": openid.provider.driver, "icon": openid.provider.icon}
+        for openid in ctx.services.providers
+    ]  # fmt: skip
+    return Json({"data": listed, "disableDefault": ctx.services.settings.auth_disable_default})
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -85,18 +90,24 @@ async def _body(request: Request) -> dict[str, Any]:
     return {} if body is None else object_of(body)
 
 
-def _answer(settings: Settings, session: login.Session, mode: login.Mode) -> Response:
+def answer_of(settings: Settings, session: login.Session, mode: login.Mode) -> Response:
+    """What a client gets of a new session: tokens, a cookie, or one of each."""
     shown: dict[str, Any] = {"expires": session.expires_ms}
     if mode == "json":
         shown["refresh_token"] = session.refresh_token
     if mode != "session":
         shown["access_token"] = session.access_token
     answer = data(shown)
+    set_session_cookie(answer, settings, session, mode)
+    return answer
+
+
+def set_session_cookie(answer: Response, settings: Settings, session: login.Session, mode: login.Mode) -> None:
+    """The session's cookie, in a mode that has one."""
     if mode == "cookie":
         _set_cookie(answer, settings, mode, session.refresh_token, settings.refresh_token_ttl)
     elif mode == "session":
         _set_cookie(answer, settings, mode, session.access_token, settings.session_cookie_ttl)
-    return answer
 
 
 def _set_cookie(answer: Response, settings: Settings, mode: login.Mode, value: str, ttl_s: float) -> None:

@@ -22,6 +22,7 @@ from datastead.api import (
     schema,
     server,
     settings,
+    sso,
     transfer,
     tus,
     usage,
@@ -37,6 +38,7 @@ from datastead.settings import Settings
 TYPED = (
     server,
     auth,
+    sso,
     accounts,
     users,
     settings,

@@ -19,7 +19,7 @@ from datastead.auth.tokens import issue_access_token
 from datastead.context import Context
 from datastead.data import system
 from datastead.data.engine import Transaction
-from datastead.errors import InvalidCredentials, InvalidOtp, InvalidPayload
+from datastead.errors import InvalidCredentials, InvalidOtp, InvalidPayload, RouteNotFound
 from datastead.events import Event
 
 Mode = Literal["json", "cookie", "session"]
@@ -42,6 +42,8 @@ async def log_in(ctx: Context, email: str, password: str, mode: Mode = "json", o
     Only who knows the password learns that a one-time password is missing or wrong (`InvalidOtp`), and that no policy
     is for the address (`InvalidIp`).
     """
+    if ctx.services.settings.auth_disable_default:
+        raise RouteNotFound("Logging in with a password is switched off here.", path="/auth/login")
     if not EMAIL.fullmatch(email):
         raise InvalidPayload("`email` has to be an email address.", field="email")
     begun = time.monotonic()

@@ -2,11 +2,36 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from datastead.settings.values import Duration, Names
+from datastead.settings.values import Duration, HttpUrl, JsonObject, Names
 
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
+
+
+class OpenIdProvider(BaseModel):
+    """Somebody else who knows users: `AUTH_<NAME>_<OPTION>`, for a name of `AUTH_PROVIDERS`."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    driver: Literal["openid"]
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr
+    issuer_url: HttpUrl
+    scope: str = "openid profile email"
+    identifier_key: str = "sub"
+    allow_public_registration: bool = False
+    require_verified_email: bool = False
+    default_role_id: str | None = None
+    sync_user_info: bool = False
+    group_claim_name: str = "groups"
+    role_mapping: JsonObject = Field(default_factory=dict)
+    redirect_allow_list: Names = Field(default_factory=list)
+    mode: Literal["session", "cookie"] = "session"
+    login_timeout: Duration = 300.0
+    params: JsonObject = Field(default_factory=dict)
+    label: str | None = None
+    icon: str = "account_circle"
 
 
 class AccessSettings(BaseModel):
@@ -54,3 +79,10 @@ class AccessSettings(BaseModel):
     rate_limiter_global_enabled: bool = Field(False, description="Whether all together may send only so many requests.")
     rate_limiter_global_points: int = Field(1000, ge=1, description="How many within the duration, in each process.")
     rate_limiter_global_duration: float = Field(1, gt=0, description="That duration, in seconds.")
+
+    auth_providers: Names = Field(default_factory=list, description="Who else may sign users in, by commas: `google`.")
+    auth_provider_options: dict[str, OpenIdProvider] = Field(
+        default_factory=dict, repr=False,
+        description="Each provider's options, read from `AUTH_<NAME>_DRIVER=openid`, `AUTH_<NAME>_CLIENT_ID` ….",
+    )  # fmt: skip
+    auth_disable_default: bool = Field(False, description="Whether nobody logs in with an email and a password.")

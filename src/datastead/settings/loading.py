@@ -14,6 +14,7 @@ from datastead.errors import InvalidSettings
 from datastead.settings.model import Settings
 from datastead.settings.problems import describe
 from datastead.settings.sources import Variable, collect
+from datastead.settings.values import names_of
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ FAMILIES = ("AI_", "DB_", "ADMIN_", "CORS_", "FLOWS_")
 
 _STORAGE = re.compile(r"STORAGE_(?P<location>[A-Z0-9]+)_(?P<option>[A-Z0-9_]+)")
 """A location's option. `STORAGE_LOCATIONS` and `STORAGE_OPTIONS` have no third part."""
+
+_PROVIDER = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 VENDOR_KEYS = {
     "AI_OPENAI_API_KEY": ("AI_OPENAI_ENABLED", ("OPENAI_API_KEY",)),
@@ -46,8 +49,10 @@ def load_settings(
     given = {name: found[name] for name in KNOWN if name in found}
     given |= _vendor_keys(found)
     given |= _storage_options(found)
+    given |= _provider_options(found)
     settings = _validated(given)
     _check_database(given)
+    _check_providers(settings)
     variables = {name: str(variable.value) for name, variable in found.items()}
     return settings.loaded_from(folder, variables)
 
@@ -90,6 +95,33 @@ def _storage_options(found: Mapping[str, Variable]) -> dict[str, Variable]:
     for (location, option), variable in options.items():
         by_location.setdefault(location, {})[option] = variable.value
     return {"STORAGE_OPTIONS": Variable("STORAGE_OPTIONS", by_location, "environment")}
+
+
+def _provider_options(found: Mapping[str, Variable]) -> dict[str, Variable]:
+    """`AUTH_<NAME>_<OPTION>` of each of `AUTH_PROVIDERS`, under the one name that the settings have for them."""
+    if "AUTH_PROVIDERS" not in found or "AUTH_PROVIDER_OPTIONS" in found:
+        return {}
+    try:
+        names = names_of(found["AUTH_PROVIDERS"].value)
+    except ValueError:
+        return {}  # said of the variable itself
+    by_name = {
+        name: {
+            variable_name.removeprefix(prefix).lower(): variable.value
+            for variable_name, variable in found.items()
+            if variable_name.startswith(prefix := f"AUTH_{name.upper()}_")
+        }
+        for name in (names if isinstance(names, list) else ())
+        if isinstance(name, str) and _PROVIDER.fullmatch(name)
+    }
+    return {"AUTH_PROVIDER_OPTIONS": Variable("AUTH_PROVIDER_OPTIONS", by_name, "environment")}
+
+
+def _check_providers(settings: Settings) -> None:
+    if any(not _PROVIDER.fullmatch(name) or name.lower() == "default" for name in settings.auth_providers):
+        raise InvalidSettings("`AUTH_PROVIDERS`: names have letters, digits and `_`; `default` is the password's.")
+    if settings.auth_providers and settings.public_url is None:
+        raise InvalidSettings("`AUTH_PROVIDERS` is set, and `PUBLIC_URL` is not: providers send users back to it.")
 
 
 def _check_database(given: Mapping[str, Variable]) -> None:

@@ -28,7 +28,7 @@ def _parsed(value: Any) -> Any:
         raise ValueError(f"JSON, and line {error.lineno}, column {error.colno} of it is not: {error.msg}") from None
 
 
-def _names(value: Any) -> Any:
+def names_of(value: Any) -> Any:
     """A list, from JSON or from text with commas."""
     found = _parsed(value)
     return [name.strip() for name in found.split(",") if name.strip()] if isinstance(found, str) else found
@@ -38,6 +38,13 @@ def _objects(value: Any) -> Any:
     found = _parsed(value)
     if isinstance(found, str):
         raise ValueError("`json:` and a list of objects")  # noqa: TRY004  pydantic takes ValueError only
+    return found
+
+
+def _json_object(value: Any) -> Any:
+    found = _parsed(value)
+    if not isinstance(found, dict) or not all(isinstance(entry, str) for entry in found.values()):
+        raise ValueError('`json:{"name": "value"}`')
     return found
 
 
@@ -117,7 +124,7 @@ def _origins(value: Any) -> Any:
         return ["*"] if value.strip().lower() == "true" else []
     if isinstance(value, bool):
         return ["*"] if value else []
-    return _names(value)
+    return names_of(value)
 
 
 def _lowered(value: Any) -> Any:
@@ -146,12 +153,13 @@ def _database_url(value: Any) -> Any:
     return value
 
 
-Names = Annotated[list[str], BeforeValidator(_names)]
-SecretNames = Annotated[list[SecretStr], BeforeValidator(_names)]
+Names = Annotated[list[str], BeforeValidator(names_of)]
+SecretNames = Annotated[list[SecretStr], BeforeValidator(names_of)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers), PlainSerializer(_masked)]
 StorageOptions = Annotated[
     dict[str, dict[str, Any]], BeforeValidator(_storage_options), PlainSerializer(_masked_options)
 ]
+JsonObject = Annotated[dict[str, str], BeforeValidator(_json_object)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
