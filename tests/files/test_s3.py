@@ -147,6 +147,17 @@ def test_files_go_up_come_back_in_parts_are_replaced_and_deleted(server: FileSer
     assert bucket.names() == set()
 
 
+def test_images_are_made_of_what_is_in_the_bucket_and_kept_there(server: FileServer, bucket: Bucket) -> None:
+    row = server.stored(image("PNG"), "pic.png")
+    first, again = (server.fetch(f"/assets/{row['id']}?width=20&format=webp") for _ in range(2))
+    assert (first.status, first.headers["content-type"], again.body) == (200, "image/webp", first.body)
+    assert len(bucket.names()) == 2
+    part = server.fetch(f"/assets/{row['id']}?width=20&format=webp", {"Range": "bytes=0-3"})
+    assert (part.status, part.body) == (206, first.body[:4])
+    assert server.send("DELETE", f"/files/{row['id']}").status == 204
+    assert bucket.names() == set()
+
+
 def test_an_upload_that_is_too_large_leaves_nothing_in_the_bucket(server: FileServer, bucket: Bucket) -> None:
     assert server.upload(File(LARGE + b"x", "large.bin")).code == "CONTENT_TOO_LARGE"
     assert (bucket.names(), bucket.unfinished()) == (set(), 0)

@@ -87,12 +87,16 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """Bytes in the storage that have no row yet. found: what they say of themselves, as fields."""
+    """Bytes in the storage that have no row yet.
+
+    found: what they are, as fields. noted: what was written into them of the same, where the sender says nothing.
+    """
 
     upload: Upload
     stored: Stored
     key: Key
     found: Mapping[str, Any]
+    noted: Mapping[str, Any]
 
     @property
     def said(self) -> dict[str, Any]:
@@ -228,7 +232,7 @@ class Files:
                     name = _disk_name(new_key, types.extension_of(upload.filename, incoming.kind), upload.fields, key)
                     begun.append(Stored(self._location(upload.fields), name))
                     found = await incoming.store(self._store, begun[-1])
-                    received.append(_Received(upload, begun[-1], new_key, found))
+                    received.append(_Received(upload, begun[-1], new_key, found, incoming.noted))
         except BaseException:
             await self._store.discard(begun)
             raise
@@ -263,8 +267,9 @@ class Files:
 
 async def _create(ctx: Context, one: _Received) -> None:
     name = types.safe_name(str(one.said.get("filename_download") or one.upload.filename))
-    title = one.said.get("title") or types.title_of(name)[:255]
-    row = {**one.said, **_known_of(one), "id": one.key, "filename_download": name, "title": title}
+    said = {**one.noted, **{field: value for field, value in one.said.items() if value is not None}}
+    title = said.get("title") or types.title_of(name)[:255]
+    row = {**one.said, **said, **_known_of(one), "id": one.key, "filename_download": name, "title": title}
     row |= {"storage": one.stored.location, "modified_on": _wire(ctx)}
     await Items(ctx, COLLECTION).create(await _existing(ctx, row), emit=False)
     await _point(ctx, one)

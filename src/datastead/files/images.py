@@ -3,13 +3,13 @@
 import importlib
 import io
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HEADER = 1024 * 1024  # bytes: what is kept of an image while it comes; a camera's notes and preview may come first
 MAX_SIDE = 1 << 31
 
 _ISPE = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
-_PLUGINS = {
+PLUGINS = {
     "image/png": ("PngImagePlugin", "PngImageFile"),
     "image/jpeg": ("JpegImagePlugin", "JpegImageFile"),
     "image/gif": ("GifImagePlugin", "GifImageFile"),
@@ -36,18 +36,22 @@ def size_of(header: bytes, kind: str) -> Size | None:
         found = _webp(header)
     elif kind in {"image/avif", "image/heic", "image/heif"}:
         found = _isobmff(header)
-    elif kind in _PLUGINS:
+    elif kind in PLUGINS:
         found = _by_pillow(header, kind)
     else:
         found = None
     return found if found and min(found) > 0 and max(found) < MAX_SIDE else None
 
 
+def open_plugin(header: bytes, kind: str) -> Any:
+    """The image by its type's own reader, as far as its first bytes tell."""
+    module, reader = PLUGINS[kind]
+    return getattr(importlib.import_module(f"PIL.{module}"), reader)(io.BytesIO(header))
+
+
 def _by_pillow(header: bytes, kind: str) -> Size | None:
-    module, reader = _PLUGINS[kind]
-    plugin = importlib.import_module(f"PIL.{module}")
     try:
-        with getattr(plugin, reader)(io.BytesIO(header)) as image:
+        with open_plugin(header, kind) as image:
             turned = kind == "image/jpeg" and image.getexif().get(_ORIENTATION, 1) >= _TURNED
             width, height = image.size
     except Exception:  # noqa: BLE001  whatever a broken file makes of a decoder, it is a file without a size

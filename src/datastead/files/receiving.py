@@ -1,27 +1,31 @@
 """Bytes on their way into a storage: looked at, counted and bounded as they pass, never all in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datastead.errors import ContentTooLarge, InvalidPayload
 from datastead.files import images, types
+from datastead.files.images import Size
 from datastead.files.leases import Stored
+from datastead.files.notes import Notes, notes_of
 from datastead.files.store import FileStore
 from datastead.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may come. largest: bytes; None = no bound."""
+    """What may come, and what is kept of an image's metadata. largest: bytes; None = no bound."""
 
     largest: int | None
     allowed: list[str]
+    metadata: list[str]
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        return cls(settings.files_max_upload_size, settings.files_mime_type_allow_list)
+        allowed, metadata = settings.files_mime_type_allow_list, settings.file_metadata_allow_list
+        return cls(settings.files_max_upload_size, allowed, metadata)
 
 
 class Incoming:
@@ -34,6 +38,8 @@ class Incoming:
         self._header = bytearray()
         self._size = 0
         self.kind = types.OCTETS
+        self.noted: Mapping[str, Any] = {}
+        """Fields that the file itself has a word for, such as its title."""
 
     async def look(self, name: str, declared: str | None) -> None:
         """Reads the first bytes. Raises `InvalidPayload` for a type that may not be uploaded."""
@@ -52,8 +58,9 @@ class Incoming:
         await store.write(stored, self._counted())
         found: dict[str, Any] = {"type": self.kind, "filesize": self._size}
         if self.kind.startswith("image/"):
-            size = await asyncio.to_thread(images.size_of, bytes(self._header), self.kind)
-            return found | {"width": size and size.width, "height": size and size.height, "metadata": {}}
+            size, notes = await asyncio.to_thread(_look_at, bytes(self._header), self.kind, self._limits.metadata)
+            self.noted = notes.fields
+            return found | {"width": size and size.width, "height": size and size.height, "metadata": notes.metadata}
         is_text = self._size > 0 and types.is_text(self._prefix[: types.PREFIX])
         return found | {"charset": "utf-8" if is_text else None, "width": None, "height": None, "metadata": None}
 
@@ -72,3 +79,7 @@ class Incoming:
         if self.kind.startswith("image/") and len(self._header) < images.HEADER:
             self._header += piece[: images.HEADER - len(self._header)]
         return piece
+
+
+def _look_at(header: bytes, kind: str, allowed: list[str]) -> tuple[Size | None, Notes]:
+    return images.size_of(header, kind), notes_of(header, kind, allowed)

@@ -135,6 +135,12 @@ class Settings(AccessSettings):
     files_mime_type_allow_list: Names = Field(
         ["*/*"], description="Which types of files may be uploaded, by commas, such as `image/*,application/pdf`."
     )
+    file_metadata_allow_list: Names = Field(
+        [
+            "ifd0.Make", "ifd0.Model", "exif.FNumber", "exif.ExposureTime", "exif.FocalLength", "exif.ISOSpeedRatings",
+        ],
+        description="What is kept of an image's EXIF data, by commas, such as `ifd0.Model,gps.GPSLatitude`; `*` = all.",
+    )  # fmt: skip
     tus_enabled: bool = Field(True, description="Whether files may be uploaded in several requests, by tus.")
     tus_chunk_size: Size = Field(
         8 << 20, description="The pieces in which such an upload is kept, and which clients are told to send: `8mb`."
