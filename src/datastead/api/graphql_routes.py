@@ -54,8 +54,13 @@ def graphql_of(app: Any) -> "Graphql":
     if found is None:
         from datastead.api.graphql.service import Graphql as Made
 
-        found = app.state.graphql = Made(Doors(app))
+        found = app.state.graphql = Made(Doors(app), has_sockets=_has_sockets(app))
     return found
+
+
+def _has_sockets(app: Any) -> bool:
+    settings = app.state.services.settings
+    return bool(settings.websockets_enabled and settings.websockets_graphql_enabled)
 
 
 def _variables(given: Any) -> Any:

@@ -84,10 +84,11 @@ def _websocket(settings: Settings) -> Any:
     if not settings.websockets_enabled:
         return False
     rest = {"authentication": settings.websockets_rest_auth, "path": settings.websockets_rest_path}
+    graphql = {"authentication": settings.websockets_graphql_auth, "path": settings.websockets_graphql_path}
     beats = settings.websockets_heartbeat_enabled
     return {
         "rest": rest if settings.websockets_rest_enabled else False,
-        "graphql": False,
+        "graphql": graphql if settings.websockets_graphql_enabled else False,
         "heartbeat": settings.websockets_heartbeat_period if beats else False,
     }
 

@@ -47,6 +47,13 @@ class Subscription:
         if self.query.aggregate or self.query.group or self.query.export:
             raise InvalidQuery("A subscription is to items: it has no sums and no export.", reason="not items")
 
+    async def begin(self, ctx: Context) -> None:
+        """Begins without telling what there is. Raises `Forbidden`, `InvalidQuery`."""
+        await Items(ctx, self.collection).read(replace(self.query, limit=0))
+        collection = (await ctx.services.schemas.get()).collection(self.collection)
+        if self.event is None and not await _sees_all(ctx, collection):
+            self._remember(await _readable_keys(ctx, collection, None, self.query))
+
     async def first(self, ctx: Context) -> Answer:
         """What there is at the beginning, unless one event only is wanted. Raises `Forbidden`, `InvalidQuery`."""
         items = Items(ctx, self.collection)

@@ -193,6 +193,17 @@ class Settings(AccessSettings):
     websockets_rest_conn_limit: int | None = Field(
         None, ge=1, description="How many may be connected to one process; unset = no bound."
     )
+    websockets_graphql_enabled: bool = Field(True, description="Whether they may subscribe by GraphQL, where they may.")
+    websockets_graphql_path: str = Field("/graphql", pattern=r"^/[^{}]+$", description="Where they connect for that.")
+    websockets_graphql_auth: Literal["handshake", "strict", "public"] = Field(
+        "handshake", description="As `WEBSOCKETS_REST_AUTH`; the first message is `connection_init`."
+    )
+    websockets_graphql_auth_timeout: float = Field(
+        10, gt=0, description="How long they have for that message, in seconds."
+    )
+    websockets_graphql_conn_limit: int | None = Field(
+        None, ge=1, description="How many may be connected to one process by GraphQL; unset = no bound."
+    )
     websockets_max_subscriptions: int = Field(100, ge=1, description="How many subscriptions one connection may have.")
     websockets_heartbeat_enabled: bool = Field(
         True, description="Whether the server asks whether they are still there."

@@ -143,6 +143,17 @@ class Selection:
         query = self._query({name: arguments.get(name) for name in LISTS})
         return replace(query, aggregate=tuple(wanted), group=groups), shape
 
+    def mutated(self, of: GraphQLObjectType, item: GraphQLObjectType) -> tuple[dict[str, str], Query, Shape]:
+        """Of a subscription: the names under which its parts are answered, and the query for `data`, with the key."""
+        parts = self._collected(self._info.field_nodes, of)
+        level, shape = Level(Query(fields=())), Shape()
+        for nodes in parts.values():
+            if nodes[0].name.value == "data":
+                shape |= self._visit(level, (), item, nodes, 1)
+        level.fields[item.extensions["key"]] = None
+        names = {key: nodes[0].name.value for key, nodes in parts.items()}
+        return names, level.finished(), shape
+
     def _query(self, arguments: Mapping[str, Any]) -> Query:
         given = {name: arguments.get(name) for name in LISTS}
         return Query.parse({**given, "filter": unfolded(given["filter"])}, self._settings)

@@ -47,9 +47,9 @@ class Call:
         return Selection(info, self.ctx.services.settings, self.budget)
 
 
-def roots_of(view: View, scope: Scope, doors: Doors) -> tuple[Fields, Fields]:
+def roots_of(view: View, types: Types, scope: Scope, doors: Doors) -> tuple[Fields, Fields]:
     """The fields of `Query` and of `Mutation`."""
-    types, query, mutation = Types(view), Fields(), Fields()
+    query, mutation = Fields(), Fields()
     for name in sorted(view.names):
         if (scope == "system") != is_system(name) or not doors.shows(name):
             continue

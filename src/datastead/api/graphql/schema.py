@@ -175,9 +175,13 @@ class Types:
         return made or {"_empty": GraphQLInputField(GraphQLString)}
 
 
-def schema_of(query: dict[str, GraphQLField], mutation: dict[str, GraphQLField]) -> GraphQLSchema:
+def schema_of(
+    query: dict[str, GraphQLField], mutation: dict[str, GraphQLField], subscription: dict[str, GraphQLField]
+) -> GraphQLSchema:
     """The schema with these roots."""
     nothing = {"_empty": GraphQLField(GraphQLString, resolve=lambda *_: None)}
     return GraphQLSchema(
-        GraphQLObjectType("Query", query or nothing), GraphQLObjectType("Mutation", mutation) if mutation else None
+        GraphQLObjectType("Query", query or nothing),
+        GraphQLObjectType("Mutation", mutation) if mutation else None,
+        GraphQLObjectType("Subscription", subscription) if subscription else None,
     )

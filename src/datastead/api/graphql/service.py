@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from graphql import (
@@ -27,9 +28,10 @@ from graphql.language import Visitor
 from datastead.api.answers import entry_of
 from datastead.api.body import invalid
 from datastead.api.doors import Doors
-from datastead.api.graphql.reading import Budget, Info
+from datastead.api.graphql.reading import Budget, Info, Item
 from datastead.api.graphql.roots import Call, roots_of
-from datastead.api.graphql.schema import schema_of
+from datastead.api.graphql.schema import Types, schema_of
+from datastead.api.graphql.subscribing import Wish, subscriptions_of
 from datastead.api.graphql.view import Scope, View
 from datastead.context import Actor, Context
 from datastead.data.schema import Plans, Schema
@@ -46,10 +48,14 @@ MAX_ALIKE = 300
 
 
 class Graphql:
-    """What one app has: the schemas that were made last, and the documents that were checked against them."""
+    """What one app has: the schemas that were made last, and the documents that were checked against them.
 
-    def __init__(self, doors: Doors) -> None:
+    has_sockets: whether clients can subscribe.
+    """
+
+    def __init__(self, doors: Doors, *, has_sockets: bool = False) -> None:
         self._doors = doors
+        self._has_sockets = has_sockets
         self._schemas: Plans[tuple[Schema, GraphQLSchema]] = Plans(SCHEMAS_KEPT)
         self._documents: Plans[tuple[GraphQLSchema, DocumentNode]] = Plans(DOCUMENTS_KEPT)
         self._making = asyncio.Lock()
@@ -68,7 +74,9 @@ class Graphql:
         return found[1]
 
     def _made(self, view: View, scope: Scope) -> GraphQLSchema:
-        return schema_of(*roots_of(view, scope, self._doors))
+        types, has_sockets = Types(view), self._has_sockets
+        subscription = subscriptions_of(view, types, scope, self._doors) if has_sockets else {}
+        return schema_of(*roots_of(view, types, scope, self._doors), subscription)
 
     async def sdl(self, ctx: Context, scope: Scope) -> str:
         """The schema, written down."""
@@ -89,15 +97,51 @@ class Graphql:
             raise invalid("`operationName` has to name one of the operations of `query`.")
         if operation.operation is not OperationType.QUERY and not may_change:
             raise MethodNotAllowed("Only queries can be sent by GET; send a mutation by POST.")
+        if operation.operation is OperationType.SUBSCRIPTION:
+            raise invalid("Subscriptions need a WebSocket.")
         settings = ctx.services.settings
         call = Call(ctx, self._doors, Budget(settings.graphql_max_selects))
-        running = execute(schema, document, None, call, variables, name, field_resolver=_value, hide_suggestions=True)
+        return await self._carried_out(schema, document, call, variables, name)
+
+    async def _carried_out(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        context: Call | Wish,
+        variables: dict[str, Any] | None,
+        name: str | None,
+    ) -> dict[str, Any]:
+        running = execute(
+            schema, document, None, context, variables, name, field_resolver=_value, hide_suggestions=True
+        )
         result = running if isinstance(running, ExecutionResult) else await running
         problems = result.errors or []
         if result.data is None and problems and all(error.path is None for error in problems):
             raise GraphqlValidation(errors=[_said(error) for error in problems])  # of the variables
         told = {"errors": [_told(error) for error in problems]} if problems else {}
         return {**told, "data": result.data}
+
+    async def wish(self, ctx: Context, scope: Scope, request: Mapping[str, Any]) -> Wish | None:
+        """What a request subscribes to; None for a query or mutation. Raises for one that cannot be carried out."""
+        text, variables, name = _parts(request)
+        schema = await self.schema(ctx, scope)
+        document = self._document(ctx, schema, text)
+        operation = get_operation_ast(document, name)
+        if operation is None or operation.operation is not OperationType.SUBSCRIPTION:
+            return None
+        wish = Wish(ctx)
+        told = await self._carried_out(schema, document, wish, variables, name)
+        if "errors" in told:
+            raise GraphqlValidation(told["errors"][0]["message"], errors=told["errors"])
+        return wish
+
+    async def event(self, wish: Wish, scope: Scope, request: Mapping[str, Any], answer: Item) -> dict[str, Any]:
+        """One event of a subscription, as it is answered."""
+        text, variables, name = _parts(request)
+        schema = await self.schema(wish.ctx, scope)
+        return await self._carried_out(
+            schema, self._document(wish.ctx, schema, text), replace(wish, answer=answer), variables, name
+        )
 
     def _document(self, ctx: Context, schema: GraphQLSchema, text: str) -> DocumentNode:
         """The document, checked. Raises `InvalidPayload` and `GraphqlValidation`."""

@@ -136,7 +136,8 @@ DELETE_MANY = GraphQLObjectType(
 )
 DELETE_ONE = GraphQLObjectType("delete_one", {"id": GraphQLField(GraphQLNonNull(GraphQLID))})
 TAKEN = {
-    "Query", "Mutation", "Subscription", "String", "Int", "Float", "Boolean", "ID", DELETE_MANY.name, DELETE_ONE.name,
+    "Query", "Mutation", "Subscription", "EventEnum", "String", "Int", "Float", "Boolean", "ID",
+    DELETE_MANY.name, DELETE_ONE.name,
     *(scalar.name for scalar in SCALARS), *(each.name for each in (*OPERATORS.values(), *FUNCTIONS.values())),
     *(each.name for each in FUNCTION_OPERATORS.values()),
 }  # fmt: skip

@@ -13,7 +13,15 @@ from datastead.data.schema import Collection, Field, Relation, Schema
 
 Scope = Literal["items", "system"]
 NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*")
-ENDINGS = ("_filter", "_quantifier_filter", "_aggregated", "_aggregated_count", "_aggregated_fields", "_item_union")
+ENDINGS = (
+    "_filter",
+    "_quantifier_filter",
+    "_aggregated",
+    "_aggregated_count",
+    "_aggregated_fields",
+    "_item_union",
+    "_mutated",
+)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from datastead.api.doors import Doors
 from datastead.api.realtime.caller import Caller
+from datastead.api.realtime.inbox import Inbox
 from datastead.api.realtime.items import act
 from datastead.api.realtime.messages import Incoming, failure, incoming, subscription_of
 from datastead.api.realtime.socket import GOING_AWAY, REFUSED, TRY_AGAIN, Gone, Socket
@@ -32,8 +32,6 @@ from datastead.settings import Settings
 
 log = logging.getLogger("datastead.api")
 
-MAX_WAITING = 1000
-"""Changes that may wait for a client; one that falls behind further is cut off, and has to begin anew."""
 NOT_SIGNED_IN = (TokenExpired, InvalidToken, InvalidCredentials)
 
 
@@ -49,8 +47,7 @@ class Client:
         self._is_public = settings.websockets_rest_auth == "public"
         self._is_signed_in = self._has_shaken_hands = caller.token is not None or self._is_public
         self._subscriptions: dict[Any, Subscription] = {}
-        self._waiting: deque[Change] = deque()
-        self._has_waiting = asyncio.Event()
+        self._inbox = Inbox(self._fell_behind)
         self._turn = asyncio.Lock()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,13 +83,11 @@ class Client:
         """A change of a collection that it subscribes to."""
         if not self._is_signed_in:
             return
-        if len(self._waiting) >= MAX_WAITING:
-            self._waiting.clear()
-            log.warning("A WebSocket client that falls behind is cut off.")
-            self._start(self._close(TRY_AGAIN, "You have fallen behind: connect again."))
-            return
-        self._waiting.append(change)
-        self._has_waiting.set()
+        self._inbox.put(change)
+
+    def _fell_behind(self) -> None:
+        log.warning("A WebSocket client that falls behind is cut off.")
+        self._start(self._close(TRY_AGAIN, "You have fallen behind: connect again."))
 
     async def _hear(self) -> None:
         """Takes one message after the other."""
@@ -176,7 +171,7 @@ class Client:
     async def _signed_out(self, error: DatasteadError, uid: Any = None) -> None:
         """Nothing is told any more until it signs in again, for which it has some time."""
         self._is_signed_in = False
-        self._waiting.clear()
+        self._inbox.clear()
         self._stop_timer("expiry")
         told = error if isinstance(error, TokenExpired) else AuthenticationFailed()
         if "auth" not in self._timers:
@@ -234,11 +229,9 @@ class Client:
         """Tells of changes, one after the other."""
         with contextlib.suppress(Gone):
             while True:
-                await self._has_waiting.wait()
+                await self._inbox.wait()
                 async with self._turn:
-                    change = self._waiting.popleft() if self._waiting else None
-                    if not self._waiting:
-                        self._has_waiting.clear()
+                    change = self._inbox.take()
                     if change is not None:
                         await self._tell_of(change)
         self._ending.set()

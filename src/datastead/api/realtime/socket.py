@@ -41,6 +41,7 @@ class Socket:
         if "websocket.http.response" in self._websocket.scope.get("extensions", {}):
             denial = Response(bytes(answer.body), answer.status_code, media_type="application/json")
             await self._websocket.send_denial_response(denial)
+            await asyncio.sleep(0.01)  # uvicorn takes it for a fault when we end before the connection does
         else:
             await self._websocket.close(REFUSED)
 
