@@ -204,6 +204,8 @@ def test_routes_answer_as_they_are_written(example: Example, variables: dict[str
         server.post("/roles", {"name": "marketing"})
         made = ""
         for method, path, body in re.findall(r"^([A-Z]+) (\S+)\s*(\{.*\})?", example.text, flags=re.MULTILINE):
-            answer = server.send(method, path.replace(":id", made), json.loads(body) if body else None)
+            answer = server.send(
+                method, path.replace(":id", made), json.loads(body.replace(":id", made)) if body else None
+            )
             assert answer.status in {200, 204}, answer.body
             made = str(answer.data.get("id", made)) if method == "POST" else made

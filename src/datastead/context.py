@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datastead.ai.metrics import Metrics
     from datastead.auth.openid import Providers
     from datastead.data.engine import Connection, Database
-    from datastead.data.schema import Schemas
+    from datastead.data.schema import Permission, Schemas
     from datastead.events import Bus
     from datastead.extensions import Registry
     from datastead.files.store import FileStore
@@ -40,6 +40,8 @@ class Actor:
 
     lacks_tfa: the policies ask for a second factor, which the user has yet to set up: until then they grant nothing.
 
+    share: the id of a share, for whoever has its link: `grants` is all that such an actor may do.
+
     token: a fingerprint of the static token that was shown, never the token; None for any other way to sign in.
 
     facts: what permissions have asked of the actor so far, such as `$CURRENT_USER.title`; all who act by one identity
@@ -56,6 +58,8 @@ class Actor:
     token: str | None = None
     policies: tuple[str, ...] = ()
     lacks_tfa: bool = False
+    share: str | None = None
+    grants: "tuple[Permission, ...]" = field(default=(), compare=False, repr=False)
     facts: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -64,7 +68,7 @@ class Actor:
 
         Whoever makes permissions depend on more than this (an address, say) adds it here.
         """
-        about = (self.user, self.role, self.roles, self.is_admin, self.has_app_access, self.token)
+        about = (self.user, self.role, self.roles, self.is_admin, self.has_app_access, self.token, self.share)
         return repr((*about, tuple(sorted(self.policies))))
 
 

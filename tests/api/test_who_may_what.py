@@ -82,6 +82,10 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("POST", "/users/me/tfa/generate"): USER,
     ("POST", "/users/me/tfa/enable"): USER,
     ("POST", "/users/me/tfa/disable"): USER,
+    # A share tells whoever knows its id; what it lets them read is told by its own tests.
+    ("GET", "/shares/info/{share}"): ANYBODY,
+    ("POST", "/shares/auth"): ANYBODY,
+    ("POST", "/shares/invite"): ADMIN,
     ("POST", "/versions/{id}/save"): ADMIN,
     ("GET", "/versions/{id}/compare"): ADMIN,
     ("POST", "/versions/{id}/promote"): ADMIN,
@@ -206,6 +210,8 @@ def ask(server: Server, route: tuple[str, str], places: dict[str, str]) -> Answe
         body = {"policy": places["policy"]} | (PERMISSION if path == "/permissions" else {"role": places["role"]})
     elif method == "POST" and path == f"/{name}" and name in AROUND_ITEMS:
         body = around(name, places)
+    elif path in {"/shares/auth", "/shares/invite"}:
+        body = {"share": places["share"], "emails": ["a@example.com"]}
     elif path == "/versions/{id}/promote":
         body = {"mainHash": server.acting_as(ADMIN_TOKEN).get(f"/versions/{about['id']}/compare").data["mainHash"]}
     query = "?token=x" if path.endswith("/verify-email") else ""

@@ -26,7 +26,7 @@ _TOKEN: dict[str, Any] = {"mode": _MODE, "refresh_token": {"type": "string"}}
 @router.post("/login", openapi_extra=body_of(email=_STRING, password=_STRING, otp=_STRING, mode=_MODE))
 async def log_in(ctx: Visitor, body: Body) -> Response:
     """An access token, and a refresh token with which to get the next one; or a cookie in place of one of them."""
-    mode = _mode(body, "json")
+    mode = mode_of(body, "json")
     email, password, otp = text_of(body, "email"), text_of(body, "password"), optional_text(body, "otp")
     session = await login.log_in(ctx, email, password, mode, otp)
     return answer_of(ctx.services.settings, session, mode)
@@ -36,7 +36,7 @@ async def log_in(ctx: Visitor, body: Body) -> Response:
 async def refresh(ctx: Visitor, request: Request) -> Response:
     """New tokens for a refresh token, which is valid once, or for a session's cookie."""
     body = await _body(request)
-    mode = _mode(body, "json" if "refresh_token" in body else "cookie")
+    mode = mode_of(body, "json" if "refresh_token" in body else "cookie")
     session = await login.refresh(ctx, _refresh_token(request, body, mode), mode)
     return answer_of(ctx.services.settings, session, mode)
 
@@ -45,7 +45,7 @@ async def refresh(ctx: Visitor, request: Request) -> Response:
 async def log_out(ctx: Visitor, request: Request) -> Response:
     """Ends a session, and takes its cookie away."""
     body = await _body(request)
-    mode, settings = _mode(body, "json" if "refresh_token" in body else "cookie"), ctx.services.settings
+    mode, settings = mode_of(body, "json" if "refresh_token" in body else "cookie"), ctx.services.settings
     answer = NoContent()
     if mode == "session":
         request.app.state.authenticator.forget(request.cookies.get(settings.session_cookie_name, ""))
@@ -120,7 +120,8 @@ def _set_cookie(answer: Response, settings: Settings, mode: login.Mode, value: s
     )  # fmt: skip
 
 
-def _mode(body: dict[str, Any], otherwise: login.Mode) -> login.Mode:
+def mode_of(body: dict[str, Any], otherwise: login.Mode) -> login.Mode:
+    """How a session is kept. Raises `InvalidPayload`."""
     given = body.get("mode", otherwise)
     for mode in MODES:
         if given == mode:

@@ -14,6 +14,7 @@ from datastead.errors import InvalidIp
 
 if TYPE_CHECKING:
     from datastead.data.engine import Database, Transaction
+    from datastead.data.schema import Permission
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 MAX_ANCESTORS = 100
@@ -38,6 +39,7 @@ class Policy:
 class Identity:
     """A user who may act; or None, a role by itself. roles: the role and its ancestors. facts: see `Actor`.
 
+    share, grants: of whoever has a share's link, who is nobody else.
     has_second_factor: also for those who need none, such as a program with a static token.
     """
 
@@ -46,6 +48,8 @@ class Identity:
     roles: tuple[str, ...]
     policies: tuple[Policy, ...]
     has_second_factor: bool = True
+    share: str | None = None
+    grants: "tuple[Permission, ...]" = field(default=(), compare=False)
     facts: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def actor(self, ip: str | None = None, user_agent: str | None = None, token: str | None = None) -> Actor:
@@ -63,6 +67,8 @@ class Identity:
             user_agent=user_agent,
             token=token,
             policies=tuple(policy.id for policy in policies),
+            share=self.share,
+            grants=self.grants,
             facts=self.facts,
         )
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from datastead.auth import attempts, tfa
 from datastead.auth.identity import EMAIL, Identity, identity_of
 from datastead.auth.passwords import verify_password
+from datastead.auth.share_scope import identity_of_share
 from datastead.auth.tokens import issue_access_token
 from datastead.context import Context
 from datastead.data import system
@@ -80,10 +81,9 @@ async def refresh(ctx: Context, refresh_token: str, mode: Mode = "json") -> Sess
     """The session with new tokens; the old refresh token is spent, once (of a cookie's session: after `GRACE`)."""
     sessions = system.sessions
     valid = sa.and_(sessions.c.token == refresh_token, sessions.c.expires > ctx.now())
-    asked = sa.select(sessions.c.user).where(valid)
-    rows = await ctx.services.database.read(lambda transaction: transaction.execute(asked).all())
-    user = rows[0].user if rows else None
-    identity = await identity_of(ctx.services.database, system.users.c.id == user) if user else None
+    asked = sa.select(sessions.c.user, sessions.c.share).where(valid)
+    row = await ctx.services.database.read(lambda transaction: transaction.execute(asked).first())
+    identity = await _renewed(ctx, row) if row is not None else None
     if identity is None:
         raise InvalidCredentials
     identity.require_address(ctx.actor.ip)
@@ -94,6 +94,13 @@ async def refresh(ctx: Context, refresh_token: str, mode: Mode = "json") -> Sess
     if renewed is None:
         raise InvalidCredentials
     return _session(ctx, identity, renewed, mode)
+
+
+async def _renewed(ctx: Context, row: sa.Row[Any]) -> Identity | None:
+    """Whose session it is."""
+    if row.user:
+        return await identity_of(ctx.services.database, system.users.c.id == row.user)
+    return await identity_of_share(ctx.services, row.share) if row.share else None
 
 
 def _spend(transaction: Transaction, valid: sa.ColumnElement[bool], values: dict[str, Any], _: datetime) -> str | None:
@@ -141,6 +148,7 @@ async def new_session(ctx: Context, identity: Identity, mode: Mode) -> Session:
     row = {
         "token": token,
         "user": identity.user,
+        "share": identity.share,
         "expires": _end(ctx, mode),
         "ip": ctx.actor.ip,
         "user_agent": ctx.actor.user_agent,
@@ -152,6 +160,8 @@ async def new_session(ctx: Context, identity: Identity, mode: Mode) -> Session:
         await inside.connection.execute(
             system.users.update().where(system.users.c.id == identity.user).values(last_access=now)
         )
+        if identity.user is None:
+            return _session(ctx, identity, token, mode)
         event = Event("action", "auth.login", "auth.login", payload={"user": identity.user}, keys=(identity.user,))
         await ctx.services.bus.action(inside.acting_as(identity.actor(ctx.actor.ip)), [event])
     return _session(ctx, identity, token, mode)

@@ -10,6 +10,7 @@ import jwt
 import sqlalchemy as sa
 
 from datastead.auth.identity import Identity, identity_of
+from datastead.auth.share_scope import identity_of_share
 from datastead.context import Actor
 from datastead.data import system
 from datastead.errors import InvalidCredentials, InvalidToken, TokenExpired
@@ -82,6 +83,7 @@ def issue_access_token(settings: "Settings", actor: Actor, now: datetime, sessio
         "app_access": actor.has_app_access,
         "admin_access": actor.is_admin,
         **({"enforce_tfa": True} if actor.lacks_tfa else {}),
+        **({"share": actor.share} if actor.share is not None else {}),
     }
     return signed(settings, claims, now, settings.access_token_ttl if session is None else settings.session_cookie_ttl)
 
@@ -95,6 +97,8 @@ def signed(settings: "Settings", claims: Mapping[str, Any], now: datetime, ttl_s
 async def _identify(services: "Services", token: str) -> Identity:
     users = system.users
     claims = claims_of(services, token) if _is_access_token(token) else None
+    if claims is not None and _is_id(claims.get("share")):
+        return await _identify_share(services, claims)
     if claims is None:
         condition = users.c.token == token
     elif _is_id(claims.get("id")):
@@ -107,6 +111,20 @@ async def _identify(services: "Services", token: str) -> Identity:
     if identity is None:
         raise InvalidCredentials
     return replace(identity, has_second_factor=True) if claims is None else identity
+
+
+async def _identify_share(services: "Services", claims: Mapping[str, Any]) -> Identity:
+    identity = await identity_of_share(services, claims["share"])
+    if identity is not None and "session" in claims:
+        sessions, asked = system.sessions, str(claims["session"])
+        lasts = sa.select(sessions.c.token).where(
+            sessions.c.token == asked, sessions.c.share == claims["share"], sessions.c.expires > services.clock()
+        )
+        if await services.database.read(lambda transaction: transaction.execute(lasts).first()) is None:
+            identity = None
+    if identity is None:
+        raise InvalidCredentials
+    return identity
 
 
 def _lasts(session: str, user: str, now: datetime) -> sa.ColumnElement[bool]:

@@ -32,7 +32,12 @@ def permitted(schema: Schema, actor: Actor, action: Action) -> dict[str, list[Pe
     """What an actor's policies and the public's permit, by collection, and what access to the app does."""
     policies = schema.policies
     found: dict[str, list[Permission]] = defaultdict(list)
-    granted = [policies.permissions.get(policy, ()) for policy in dict.fromkeys((*actor.policies, *policies.public))]
+    if actor.share is not None:
+        granted: list[tuple[Permission, ...]] = [actor.grants]
+    else:
+        granted = [
+            policies.permissions.get(policy, ()) for policy in dict.fromkeys((*actor.policies, *policies.public))
+        ]
     for permission in chain(*granted, APP_ACCESS if actor.has_app_access else ()):
         if permission.action == action:
             found[permission.collection].append(permission)
@@ -67,6 +72,8 @@ def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], da
     """What an actor may do an action to; None = everything. Kept with the schema, where it does not tell the time."""
     if actor.is_admin:
         return None
+    if actor.share is not None:
+        return _rights(schema, actor, action, now)
     facts = repr(actor.facts) if actor.facts else ""
     key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies, actor.has_app_access, facts)
     found: Rights | None = schema.plans.get(key)
@@ -79,13 +86,17 @@ def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], da
         tells_time = True
         return now()
 
+    rights = _rights(schema, actor, action, told)
+    return rights if tells_time else schema.plans.put(key, rights)
+
+
+def _rights(schema: Schema, actor: Actor, action: Action, now: Callable[[], datetime]) -> Rights:
     rules = {
         collection: Rule(tuple(grants))
         for collection, permissions in permitted(schema, actor, action).items()
-        if (grants := [grant for each in permissions if (grant := _grant(each, actor, told)) is not None])
+        if (grants := [grant for each in permissions if (grant := _grant(each, actor, now)) is not None])
     }
-    rights = Rights(rules, _signature(action, rules))
-    return rights if tells_time else schema.plans.put(key, rights)
+    return Rights(rules, _signature(action, rules))
 
 
 def _grant(permission: Permission, actor: Actor, now: Callable[[], datetime]) -> Grant | None:

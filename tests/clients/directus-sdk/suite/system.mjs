@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as sdk from "@directus/sdk";
-import { ask, makeCollection, refused, unique } from "./client.mjs";
+import { ask, makeCollection, refused, unique, url } from "./client.mjs";
 
 const me = await ask(sdk.readMe({ fields: ["id"] }));
 const about = unique("about");
@@ -27,6 +27,16 @@ const TABLE = [
   ["User", "Users", () => ({ email: `${unique("u")}@example.com`, password: "a-long-password" }), { location: "Here" }],
   ["Share", "Shares", { collection: about, item: "1", name: "s" }, { name: "t" }],
 ];
+
+test("a share lets whoever has its link read the item", async () => {
+  const share = await ask(sdk.createShare({ collection: about, item: "1", password: "pw" }));
+  const guest = sdk.createDirectus(url).with(sdk.rest());
+  assert.equal((await guest.request(sdk.readShareInfo(share.id))).collection, about);
+  const session = await guest.request(sdk.authenticateShare(share.id, "pw", "json"));
+  assert.ok(session.access_token);
+  await refused(guest.request(sdk.authenticateShare(share.id, "wrong")), "INVALID_CREDENTIALS");
+  await refused(ask(sdk.inviteShare(share.id, ["nobody"])), "INVALID_PAYLOAD");
+});
 
 for (const [one, several, sample, change] of TABLE) {
   test(several, async () => {
