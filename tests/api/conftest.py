@@ -71,7 +71,9 @@ class Server:
                 method, path, raw if body is None else json.dumps(body).encode(), {**own, **(headers or {})}
             )
             answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode())
+            return Answer(
+                answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode(errors="replace")
+            )
         finally:
             connection.close()
 

@@ -55,6 +55,9 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/files/{id}"): ADMIN,
     ("PATCH", "/files/{id}"): ADMIN,
     ("GET", "/assets/{id}"): ADMIN,
+    ("POST", "/assets/files"): ADMIN,
+    ("GET", "/assets/folder/{id}"): ADMIN,
+    ("POST", "/assets/folder/{id}"): ADMIN,
     ("DELETE", "/files/{id}"): ADMIN,
     ("DELETE", "/files"): ADMIN,
     ("GET", "/folders"): ADMIN,
@@ -204,6 +207,9 @@ def ask(server: Server, route: tuple[str, str], places: dict[str, str]) -> Answe
     name = path.split("/")[1]
     about = {**places, "id": places[WORDS.get(name, name[:-1] if name in AROUND_ITEMS else "file")]}
     body = BODIES.get(route, {} if method in {"POST", "PATCH"} else None)
+    if path == "/assets/files":
+        body = {"ids": [places["file"]]}
+    about |= {"id": places["folder"]} if path.startswith("/assets/folder") else {}
     if route in {("DELETE", "/users"), ("PATCH", "/users")}:
         body = [places["user"]] if method == "DELETE" else {"keys": [places["user"]], "data": {"location": "x"}}
     elif method == "POST" and path in {"/permissions", "/access"}:

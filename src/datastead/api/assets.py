@@ -13,10 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from datastead.api.answers import POWERED_BY, error_answer
+from datastead.api.body import keys_of, read_object
 from datastead.api.request import context_of, parameters_of
 from datastead.context import Context
 from datastead.errors import DatasteadError, RangeNotSatisfiable
-from datastead.files import assets
+from datastead.files import archive, assets
 from datastead.files.assets import Part
 from datastead.files.files import Files, StoredFile
 from datastead.files.recipes import SOURCES, Recipe, is_asked, recipe_of
@@ -37,7 +38,31 @@ async def asset(request: Request) -> Response:
         return _refusal(error)
 
 
-routes = [Route(path, asset, methods=["GET"]) for path in ("/assets/{key}", "/assets/{key}/{name:path}")]
+async def archive_of_files(request: Request) -> Response:
+    """POST `{ids}`: several files as one ZIP."""
+    try:
+        ctx = await context_of(request.scope, parameters_of(request.scope))
+        body = await read_object(request, max_size=ctx.services.settings.max_payload_size)
+        return _archive("files", archive.zipped(ctx, await archive.of_files(ctx, keys_of(body.get("ids")))))
+    except DatasteadError as error:
+        return _refusal(error)
+
+
+async def archive_of_folder(request: Request) -> Response:
+    """GET and POST: a folder, with those below, as a ZIP."""
+    try:
+        ctx = await context_of(request.scope, parameters_of(request.scope))
+        name, files = await archive.of_folder(ctx, request.path_params["folder"])
+        return _archive(name, archive.zipped(ctx, files))
+    except DatasteadError as error:
+        return _refusal(error)
+
+
+routes = [
+    Route("/assets/files", archive_of_files, methods=["POST"]),
+    Route("/assets/folder/{folder}", archive_of_folder, methods=["GET", "POST"]),
+    *(Route(path, asset, methods=["GET"]) for path in ("/assets/{key}", "/assets/{key}/{name:path}")),
+]
 
 
 async def _answer(request: Request) -> Response:
@@ -104,6 +129,17 @@ def _disposition(name: str, *, is_download: bool) -> bytes:
     plain = "".join(sign if " " <= sign < "\x7f" and sign not in '"\\%' else "_" for sign in name)
     encoded = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
     return f'{kind}; filename="{plain}"{encoded}'.encode()
+
+
+def _archive(name: str, pieces: AsyncIterator[bytes]) -> Response:
+    headers = [
+        (b"content-type", b"application/zip"),
+        (b"content-disposition", _disposition(f"{name}.zip", is_download=True)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        POWERED_BY,
+    ]
+    return _with_headers(StreamingResponse(pieces), headers)
 
 
 def _refusal(error: DatasteadError) -> Response:

@@ -168,6 +168,12 @@ def _files_paths() -> dict[str, Any]:
             "post": _operation("Create folders", body=OBJECT, tag="Folders"),
         },
         "/folders/{id}": folders,
+        "/assets/files": {"post": _operation("Several files as one ZIP", body=_object("ids"), tag="Assets")},
+        "/assets/folder/{id}": {
+            "parameters": [_in_path("id")],
+            "get": _operation("A folder, with those below, as a ZIP", tag="Assets"),
+            "post": _operation("A folder, with those below, as a ZIP", tag="Assets"),
+        },
         "/assets/{id}": {
             "parameters": [_in_path("id")],
             "get": _operation(
