@@ -7,7 +7,7 @@ import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from datastead.ai.media import checked_type, is_text, normal
 from datastead.ai.parameters import invalid
 from datastead.errors import InvalidRequest
-from datastead.messages import Attachment, Message
+from datastead.messages import Attachment, Message, frozen
 
 if TYPE_CHECKING:
     from datastead.context import Context
@@ -50,12 +50,12 @@ class FileSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlatformFile(Attachment):
     """A file of the platform that is still to be read: `file_id` is its own, and no provider's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalFile(Attachment):
     """A file of this machine that is still to be read: `file_id` is its path. Only Python names one, by a `Path`."""
 

@@ -26,6 +26,7 @@ from datastead.messages import (
     ToolCallDone,
     Usage,
     UsageReport,
+    frozen,
 )
 
 _USAGE_PARTS = (
@@ -47,7 +48,7 @@ class AttemptMade(NamedTuple):
     call: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GenerationResult:
     """A model's answer, and what it cost.
 
