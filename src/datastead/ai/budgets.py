@@ -4,7 +4,7 @@ The check and the hold are one transaction: on SQLite no other can write meanwhi
 budgets that apply are locked until it ends. So the sum of what is settled and what is held never passes a hard limit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,20 +99,22 @@ class Budgets:
         self._batch: _Batch | None = None
         self.sums = Sums(database)
 
-    def applies(self, transaction: "Transaction", need: Need, waiting: Iterable[Need]) -> list[Budget]:
+    def applies(self, transaction: "Transaction", need: Need, waiting: Mapping[str, Need]) -> list[Budget]:
         """The budgets that are about the call. The hard ones are locked on PostgreSQL, until the transaction ends.
 
-        waiting: what else may be held in this transaction: all locks are taken at once, in one order for all.
+        waiting: what else may be held in this transaction, by call: all locks are taken at once, in one order for all.
         """
         batch = self._batch
         if batch is None or batch.transaction is not transaction:
             batch = self._batch = _Batch(transaction)
-            self._find_all(batch, [need, *waiting])
+            self._find_all(batch, [need, *list(waiting.values())])  # in one go: it changes in the loop's thread
         values = _values(need)
-        if values not in batch.applying:
+        applying = batch.applying.get(values)
+        if applying is None:
             found, locked = self._find(transaction, need), batch.locked
-            batch.applying[values] = [one for one in found if locked is None or not one.hard or one.id in locked]
-        return batch.applying[values]
+            applying = [one for one in found if locked is None or not one.hard or one.id in locked]
+            batch.applying[values] = applying
+        return applying
 
     def check(self, transaction: "Transaction", budgets: list[Budget], need: Need, now: datetime) -> Warnings:
         """Raises where a hard budget does not cover the call; else what the others warn of.
@@ -275,7 +277,7 @@ def _calendar_start(budget: Budget, now: datetime) -> str:
 
 
 def _values(need: Need) -> tuple[str | None, ...]:
-    return tuple(need.scopes.get(scope) for scope in SCOPES)
+    return tuple(map(need.scopes.get, SCOPES))
 
 
 def _matching() -> sa.Select[Any]:

@@ -5,9 +5,10 @@ Two short writes a call; statements are compiled once. Nothing of a call is kept
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=30)
 """How long a silent process keeps its calls; a living one renews them."""
 
+LEASE_STEP = timedelta(seconds=1)
+
 DIED = "The process died while the call was under way: it may have been paid."
 
 Policy = Literal["retry", "reject"]
@@ -49,8 +52,10 @@ _SETTLED_COLUMNS = (
     "usage_source", "raw_usage", "finish_reason", "error_code", "error", "latency_ms",
     "first_token_ms", "settled_at", "answer",
 )  # fmt: skip
-_IS_OPEN = _calls.c.state.in_(("held", "in_doubt"))  # what is closed stays as it is: sums rely on it
-_IS_HELD = _calls.c.state == sa.literal_column("'held'")  # not a parameter: the index is of these rows only
+_HELD: sa.ColumnElement[str] = sa.literal_column("'held'")  # not a parameter: the index is of these rows only
+_DOUBTFUL: sa.ColumnElement[str] = sa.literal_column("'in_doubt'")
+_IS_OPEN = _calls.c.state.in_([_HELD, _DOUBTFUL])  # what is closed stays as it is: sums rely on it
+_IS_HELD = _calls.c.state == _HELD
 _NO_USAGE = Usage()
 
 
@@ -154,7 +159,7 @@ class Ledger:
         self._budgets = Budgets(database)
         self._waiting: dict[str, Need] = {}
         self._folding: asyncio.Task[None] | None = None
-        self._lease_from: datetime | None = None
+        self._lease_from = datetime.min.replace(tzinfo=UTC)
         self._lease_until: Any = None
         prepare = database.prepare
         self._insert = prepare(_calls.insert().values({name: _value(name) for name in _HELD_COLUMNS}))
@@ -177,7 +182,7 @@ class Ledger:
         )
         self._doubt = prepare(_doubted().where(_calls.c.id == sa.bindparam("call_id", None, _calls.c.id.type)))
 
-    async def hold(self, hold: Hold, until: float | None = None) -> Outcome:
+    async def hold(self, hold: Hold, until: float = inf) -> Outcome:
         """Writes the row of an attempt, if the key has no answer and the budgets cover it.
 
         Raises `BudgetExceeded` or `UnpricedModel`; then nothing is written. until: by the loop's clock; raises
@@ -206,10 +211,10 @@ class Ledger:
             for warning in warnings:
                 self._on_warning(warning)
 
-    async def settle(self, settlement: Settlement) -> None:
+    def settle(self, settlement: Settlement) -> Awaitable[None]:
         """Writes how an attempt ended, and its answer where it has a key."""
         parameters = self._settled(settlement, self._clock())
-        await self._batches.write(lambda transaction: self._write_settled(transaction, settlement, parameters))
+        return self._batches.write(lambda transaction: self._write_settled(transaction, settlement, parameters))
 
     async def reuse(self, hold: Hold, settlement: Settlement, saved_nano_usd: int | None) -> Outcome:
         """Writes the row of an answer that was not paid again. Nothing is held, so that no budget can refuse it."""
@@ -310,7 +315,7 @@ class Ledger:
     def _insert_held(
         self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime
     ) -> Outcome:
-        budgets = self._budgets.applies(transaction, hold.need, tuple(self._waiting.values()))
+        budgets = self._budgets.applies(transaction, hold.need, self._waiting)
         if not budgets:
             transaction.raw(self._insert, parameters)
             return Held(parameters["attempt"])
@@ -362,9 +367,9 @@ class Ledger:
 
     def _lease(self, now: datetime) -> Any:
         """When a call that is held now lapses; worked out once a second."""
-        second = now.replace(microsecond=0)
-        if self._lease_from != second:
-            self._lease_from, self._lease_until = second, self._database.timestamp(second + LEASE)
+        if not self._lease_from <= now < self._lease_from + LEASE_STEP:
+            self._lease_from = now.replace(microsecond=0)
+            self._lease_until = self._database.timestamp(self._lease_from + LEASE)
         return self._lease_until
 
     def _settled(self, settlement: Settlement, now: datetime) -> dict[str, Any]:

@@ -2,22 +2,18 @@
 
 import os
 import socket
+from functools import cache
 from secrets import token_hex
 
 
-class _Owner:
-    """Made anew in a forked child."""
-
-    pid = 0
-    name = ""
-
-
+@cache
 def owner() -> str:
     """`host:pid:random` of this process."""
-    if _Owner.pid != os.getpid():
-        _Owner.pid = os.getpid()
-        _Owner.name = f"{socket.gethostname()}:{_Owner.pid}:{token_hex(4)}"
-    return _Owner.name
+    return f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=owner.cache_clear)
 
 
 def is_dead(name: str | None) -> bool:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from datastead.data.links import Driver, Link, Prepared, prepare
 from datastead.data.system import to_moment
-from datastead.data.workers import Alteration, Ending, Job, Session, Task, Worker
+from datastead.data.workers import Alteration, Ending, Errand, Job, Session, Task, Worker
 from datastead.errors import InvalidForeignKey, InvalidSettings
 
 T = TypeVar("T")
@@ -208,6 +208,10 @@ class Database:
         work may run again when the group could not commit: it must have no effects but those in the database.
         """
         return await self._submit(self._writes, Job(lambda link: work(Transaction(link, self.dialect))))
+
+    def send(self, work: Callable[[Transaction], T], done: Callable[[T | None, BaseException | None], None]) -> None:
+        """`write`, without waiting for it: `done(result, error)` is called in the loop, and must not wait or raise."""
+        self._writes.put(Errand(lambda link: work(Transaction(link, self.dialect)), done))
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Read-only work that sees one state of the database."""

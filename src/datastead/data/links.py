@@ -3,9 +3,10 @@
 `sqlite.py` and `postgresql.py` are the two that there are. Everything above them is the same for both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, ClassVar, Protocol
 
 import sqlalchemy as sa
@@ -16,17 +17,19 @@ from sqlalchemy.engine.default import DefaultDialect
 class Prepared:
     """SQL as the driver takes it, made once per shape of statement.
 
-    names: the order of the parameters. values: those that the statement itself holds.
+    names: the order of the parameters. values: those that the statement itself holds. pick: takes the parameters out of
+    a mapping, where all of them come in one.
     """
 
     sql: str
     names: tuple[str, ...]
     values: Mapping[str, Any] = field(default_factory=dict)
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = None
 
-    def arrange(self, parameters: Mapping[str, Any]) -> list[Any]:
+    def arrange(self, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """The values in the driver's order."""
-        if not self.values:
-            return [parameters[name] for name in self.names]
+        if self.pick is not None:
+            return self.pick(parameters)
         return [parameters[name] if name in parameters else self.values[name] for name in self.names]
 
 
@@ -104,4 +107,4 @@ def prepare(dialect: DefaultDialect, statement: sa.ClauseElement, columns: Seque
     assert isinstance(compiled, sa.Compiled)
     names = tuple(getattr(compiled, "positiontup", None) or ())
     values = {name: value for name, value in compiled.params.items() if value is not None}
-    return Prepared(compiled.string, names, values)
+    return Prepared(compiled.string, names, values, itemgetter(*names) if len(names) > 1 and not values else None)

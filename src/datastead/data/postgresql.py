@@ -1,7 +1,7 @@
 """PostgreSQL over psycopg 3. Rows come as text where Python's types hold less than the database's (dates, numerics)."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from select import select
 from typing import Any, ClassVar
@@ -78,7 +78,7 @@ class PostgresqlLink:
         except (psycopg.Error, UnicodeEncodeError) as error:
             raise _as_sqlalchemy(prepared.sql, error) from error
 
-    def _run(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    def _run(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor = self._cursor.execute(sql.encode(), values)
         return cursor.fetchall() if cursor.description is not None else []
 

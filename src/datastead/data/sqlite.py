@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,7 +75,7 @@ class SqliteLink:
         except (sqlite3.Error, OverflowError) as error:
             raise _as_sqlalchemy(prepared.sql, error) from error
 
-    def _fetch_leniently(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    def _fetch_leniently(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """For text that is not UTF-8, which SQLite lets others write."""
         self._raw.text_factory = lambda raw: raw.decode(errors="replace")
         try:
@@ -114,6 +114,8 @@ class SqliteDriver:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        never = datetime.max.replace(tzinfo=UTC)
+        self._second = (never, never, "9999-12-31 23:59:59")  # the one that was written last: most moments are of now
         self._opened = threading.local()
         self._shared: tuple[sqlite3.Connection, threading.RLock] | None = None
         self._opening = threading.Lock()
@@ -158,7 +160,12 @@ class SqliteDriver:
     def timestamp(self, moment: datetime) -> str:
         """Text as `Timestamp` columns hold it, so that it compares and sorts as time does."""
         utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-        return utc.isoformat(" ", "microseconds")[:26]
+        first, last, text = self._second
+        if not first <= utc <= last:
+            first, last = utc.replace(microsecond=0), utc.replace(microsecond=999_999)
+            text = first.isoformat(" ")[:19]
+            self._second = first, last, text
+        return f"{text}.{utc.microsecond:06d}"
 
     def close(self) -> None:
         self._engine.dispose()

@@ -59,6 +59,19 @@ class Job(Generic[T]):
             self.settle(*self.attempt(link))
 
 
+class Errand(Job[T]):
+    """Work of which a function is told: in the turn of the loop in which the outcome comes, not in the one after it."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, work: Callable[[Link], T], done: Callable[[T | None, BaseException | None], None]) -> None:
+        super().__init__(work)
+        self._done = done
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        self._done(result, error)
+
+
 class Ending:
     """The end of a session: `commit` or `rollback`."""
 
