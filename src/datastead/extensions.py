@@ -203,7 +203,10 @@ class Provider:
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """The vendor's name for the request, to be told to its support. headers: of any answer, read in any case."""
-        return next((headers[name] for name in self.request_id_headers if headers.get(name)), None)
+        for name in self.request_id_headers:
+            if value := headers.get(name):
+                return value
+        return None
 
     def embedding_request(self, endpoint: Endpoint, call: EmbeddingCall) -> WireRequest:
         """The HTTP request that makes vectors. Raises `UnsupportedCapability` where the provider makes none."""

@@ -52,9 +52,9 @@ class Attempt:
     problem: AIError | None = None
     warnings: Warnings = ()
     request_id: str | None = None
-    _parser: SseParser = field(default_factory=SseParser)
+    _parser: SseParser | None = None
     _decode: DecodeAll | None = None
-    _whole: list[bytes] = field(default_factory=list)
+    _whole: bytes = b""
 
     @property
     def waited_s(self) -> float:
@@ -110,7 +110,7 @@ class Attempt:
             raise self.problem
 
     def _decode_into(self, events: list[StreamEvent], received: bytes) -> None:
-        parser = self._parser
+        parser = self._parser = self._parser or SseParser()
         decode = self._decode or self._new_decoder()
         for chunks in parser.objects(received):
             decode(chunks, events)
@@ -123,10 +123,10 @@ class Attempt:
 
     def _feed_json(self, received: bytes) -> list[StreamEvent]:
         """Some endpoints answer a request for a stream with a whole answer."""
-        self._whole.append(received)
+        self._whole += received
         if received:
             return []
-        self.read(b"".join(self._whole))
+        self.read(self._whole)
         return self.complete().events()
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> AIError:

@@ -117,8 +117,8 @@ class Caller:
 
     async def _whole(self, attempt: Attempt) -> GenerationResult:
         try:
-            async with await self._transport.send(attempt) as response:
-                attempt.read(await response.read())
+            response = await self._transport.send(attempt)
+            attempt.read(await response.read())  # which lets go of the connection, or closes it
             return await self._finish(attempt)
         except (AIError, *BREAKS) as problem:
             error = await self._fail(attempt, problem, None)
@@ -134,8 +134,11 @@ class Caller:
             if wait_s is not None:
                 self._leave_alone(plan, wait_s)
                 continue
+            if plan.target.source.name in self._chat_only:
+                self._use_chat_completions(plan)
             try:
-                return await self._take(plan)
+                kept = await self._kept(plan) if plan.caching is not None and not plan.tries else None
+                return await self._held(plan) if kept is None else kept
             except AIError as refusal:
                 if isinstance(refusal, CallInDoubt) or not pass_over(plan, refusal, self._loop.time()):
                     _raise(plan, refusal)
@@ -151,18 +154,13 @@ class Caller:
         if not fall_back(plan, error, self._loop.time()):
             _raise(plan, error)
 
-    async def _take(self, plan: Plan) -> Attempt | GenerationResult:
-        if plan.target.source.name in self._chat_only:
-            self._use_chat_completions(plan)
-        if plan.caching is not None and not plan.tries:
-            found = await self._cache.find(plan)
-            if found is not None:
-                return self._reused(plan, found)
-        plan.number += 1
-        plan.tries += 1
-        return await self._held(plan)
+    async def _kept(self, plan: Plan) -> GenerationResult | None:
+        found = await self._cache.find(plan)
+        return None if found is None else self._reused(plan, found)
 
     async def _held(self, plan: Plan) -> Attempt | GenerationResult:
+        plan.number += 1
+        plan.tries += 1
         wait_s = 0.02
         while True:
             attempt = Attempt(new_id(), plan, build_request(plan))

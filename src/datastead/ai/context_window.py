@@ -3,7 +3,7 @@
 All that a model reads counts: the system prompt, turns, tool calls and their results, tools, the schema, attachments.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -257,9 +257,8 @@ def _most_cheaply(call: Call) -> int:
         size += TOOLS_TOKENS + sum(size_of(_tool_text(tool)) + TOOL_TOKENS for tool in call.tools)
     if call.schema is not None:
         size += size_of(_json(call.schema))
-    return size + sum(
-        _most_of(part) for message in call.messages for part in message.parts if isinstance(part, Attachment)
-    )
+    files = [part for message in call.messages for part in message.parts if isinstance(part, Attachment)]
+    return size + sum(map(_most_of, files))
 
 
 def _most_of(part: Attachment) -> int:
@@ -269,13 +268,10 @@ def _most_of(part: Attachment) -> int:
     return least + (len(part.data) * 4 if part.media_type == PDF else len(part.data))
 
 
-def _texts_of(call: Call) -> Iterator[str]:
-    if call.system:
-        yield call.system
-    for message in call.messages:
-        for part in message.parts:
-            if not isinstance(part, Attachment):
-                yield _text_of(part)
+def _texts_of(call: Call) -> list[str]:
+    parts = [part for message in call.messages for part in message.parts]
+    said = [_text_of(part) for part in parts if not isinstance(part, Attachment)]
+    return [call.system, *said] if call.system else said
 
 
 def _text_of(part: Part) -> str:

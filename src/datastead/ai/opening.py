@@ -140,6 +140,8 @@ class Opened:
 
     async def _started(self) -> "Caller":
         """The caller of this loop, made with the first call: what it does HTTP with takes a while to load."""
+        if self._caller is not None and self._is_current():
+            return self._caller
         ledger = await self._opened()
         if self._caller is None:
             from datastead.ai.cache import ResponseCache
@@ -157,11 +159,18 @@ class Opened:
             )
         return self._caller
 
+    def _is_current(self) -> bool:
+        """Whether it is open in this loop, and need not look at what other processes have priced."""
+        if self._ledger is None or asyncio.get_running_loop() is not self._loop:
+            return False
+        return self._given_database is None or not self._prices.is_stale(time.monotonic())
+
     async def _opened(self) -> "Ledger":
+        if self._ledger is not None and self._is_current():
+            return self._ledger
         loop = asyncio.get_running_loop()
         if self._ledger is not None and loop is self._loop:
-            if self._given_database is not None and self._prices.is_stale(time.monotonic()):
-                await self._look_at_prices()
+            await self._look_at_prices()
             return self._ledger
         if self._loop not in {None, loop} and (self._ledger is not None or self._starting is not None):
             raise InvalidRequest("This `AI` was started in another event loop: close it there, or make another one.")

@@ -104,19 +104,20 @@ class Fallback(NamedTuple):
 
 def check_names(options: Mapping[str, Any], names: frozenset[str] = _NAMES) -> None:
     """Raises `TypeError` as Python does for a keyword that is not one."""
+    if "model" in options and names.issuperset(options):
+        return
     for name in options.keys() - names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         raise TypeError(f"There is no option `{name}`.{hint}")
-    if "model" not in options:
-        raise TypeError("`model` is missing: which model shall be called?")
+    raise TypeError("`model` is missing: which model shall be called?")
 
 
 def build_call(prompt: str | None, options: CallOptions, definition: ModelDefinition, *, stream: bool) -> Call:
     """The call that the options describe. Raises `InvalidRequest` that names the parameter."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     system, messages = _conversation(prompt, given)
-    checked = {name: check(given, name) for name, check in _CHECKS.items() if name in given}
+    checked = {name: _CHECKS[name](given, name) for name in given if name in _CHECKS}
     if "schema" in checked and not definition.schema:
         system = in_words(checked.pop("schema"), system)
     extra = _object(given, "provider_options") if "provider_options" in given else _NOTHING

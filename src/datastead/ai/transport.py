@@ -2,7 +2,10 @@
 
 import asyncio
 import urllib.request
+from collections.abc import Awaitable
+from functools import lru_cache
 from io import BytesIO
+from math import ceil
 
 import aiohttp
 
@@ -22,6 +25,9 @@ not be told from one that was received."""
 BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
 """What a connection can end in."""
 
+ROUNDED_FROM_S = 5.0
+"""From here on aiohttp rounds a time up to a whole second of the loop's clock."""
+
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 
@@ -40,13 +46,17 @@ class Transport:
     async def close(self) -> None:
         await self._session.close()
 
-    async def send(self, attempt: Attempt) -> aiohttp.ClientResponse:
+    def send(self, attempt: Attempt) -> Awaitable[aiohttp.ClientResponse]:
         """The provider's 2xx answer, its body still to come. Raises the error of any other."""
         plan = attempt.plan
         if plan.call.stream and plan.until < plan.deadline:
-            async with asyncio.timeout_at(plan.until):  # by when it has to begin; it may go on until the deadline
-                return await self._post(attempt, plan.deadline)
-        return await self._post(attempt, plan.until)
+            return self._begun_in_time(attempt)
+        return self._post(attempt, plan.until)
+
+    async def _begun_in_time(self, attempt: Attempt) -> aiohttp.ClientResponse:
+        """A stream that has to begin before the next model's turn, and may go on until the deadline."""
+        async with asyncio.timeout_at(attempt.plan.until):
+            return await self._post(attempt, attempt.plan.deadline)
 
     async def receive(self, response: aiohttp.ClientResponse, attempt: Attempt) -> bytes:
         """The next piece of a stream; empty at its end. What breaks after the answer is complete does no harm."""
@@ -92,16 +102,22 @@ class Transport:
             raise late(attempt.plan, attempt.waited_s)
         response = await self._session.post(
             request.wire.url,
-            data=request.body if len(request.body) < LARGE_BODY_BYTES else BytesIO(request.body),
+            data=aiohttp.BytesPayload(request.body) if len(request.body) < LARGE_BODY_BYTES else BytesIO(request.body),
             headers=request.wire.headers,
             allow_redirects=False,  # a redirect would carry the key elsewhere
-            timeout=aiohttp.ClientTimeout(total=left_s, sock_connect=CONNECT_TIMEOUT_S),
+            timeout=_timeout(left_s if left_s < ROUNDED_FROM_S else ceil(left_s * 10) / 10),
         )
         attempt.request_id = attempt.plan.target.provider.request_id(response.headers)
         if 200 <= response.status < 300:
             return response
         async with response:
             raise attempt.refusal(response.status, response.headers, await response.read())
+
+
+@lru_cache(maxsize=1024)
+def _timeout(left_s: float) -> aiohttp.ClientTimeout:
+    """Kept: to make one takes as long as to parse an answer."""
+    return aiohttp.ClientTimeout(total=left_s, sock_connect=CONNECT_TIMEOUT_S)
 
 
 def late(plan: Plan, waited_s: float) -> ProviderTimeout:

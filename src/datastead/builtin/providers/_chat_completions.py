@@ -168,10 +168,11 @@ def events(body: Mapping[str, Any], provider: str) -> Iterator[StreamEvent]:
         raise ProviderUnavailable("The provider's answer has no choices.", provider=provider)
     reason = string(choices[0].get("finish_reason")) or "stop"
     whole = {"delta": choices[0].get("message"), "finish_reason": reason}
-    found = [*stream.events({**body, "choices": [whole], "usage": None}), *stream.usage(body)]
     # In a stream the usage follows the end; here there is no such order to keep.
-    yield from (event for event in found if not isinstance(event, Finished))
-    yield from (event for event in found if isinstance(event, Finished))
+    *found, finished = stream.events({**body, "choices": [whole], "usage": None})
+    yield from found
+    yield from stream.usage(body)
+    yield finished
 
 
 def error_object(chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Any:

@@ -226,15 +226,15 @@ def _end(response: Mapping[str, Any], provider: str) -> Iterator[StreamEvent]:
 
 
 def _finish(response: Mapping[str, Any]) -> Finished:
-    output = objects(response.get("output"))
     if response.get("status") == "incomplete":
         raw = string(an_object(response.get("incomplete_details")).get("reason"))
         return Finished(_INCOMPLETE.get(raw, "other"), raw or "incomplete")
-    if any(item.get("type") == "function_call" for item in output):
+    output = objects(response.get("output"))
+    if "function_call" in [item.get("type") for item in output]:
         return Finished("tool-calls", "completed")
-    parts = (part for item in output for part in objects(item.get("content")))
-    refused = any(part.get("type") == "refusal" for part in parts)
-    return Finished("content-filter", "refusal") if refused else Finished("stop", "completed")
+    if "refusal" in [part.get("type") for item in output for part in objects(item.get("content"))]:
+        return Finished("content-filter", "refusal")
+    return Finished("stop", "completed")
 
 
 _INCOMPLETE: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content-filter"}

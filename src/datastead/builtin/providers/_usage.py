@@ -27,13 +27,15 @@ _TIERS: Mapping[str, ServiceTier] = {
 
 def tier_of(*said: object) -> ServiceTier | None:
     """The tier that was billed, out of the first place that names one."""
-    word = next((each for each in said if isinstance(each, str)), "")
-    return _TIERS.get(word.lower())
+    for word in said:
+        if isinstance(word, str):
+            return _TIERS.get(word.lower())
+    return None
 
 
 def counts_anything(raw: Mapping[str, Any], *names: str) -> bool:
     """Whether the object gives one of the counts at all: zero does, null and nothing do not."""
-    return any(raw.get(name).__class__ is int for name in names)
+    return int in [raw.get(name).__class__ for name in names]
 
 
 def openai_usage(
@@ -51,6 +53,12 @@ def openai_usage(
     if not (any(said) or at_end):
         return None
     before, after = an_object(raw.get(f"{prompt}_tokens_details")), an_object(raw.get(f"{answer}_tokens_details"))
+    billed, cost = tier_of(raw.get("service_tier"), tier), cost_in(raw)
+    if not (
+        any(before.values()) or any(after.values()) or raw.get("prompt_cache_hit_tokens")
+    ):  # text alone: the short way
+        output = max(said[1], count(raw.get("total_tokens")) - said[0])
+        return Usage(input=said[0], output=output, tier=billed, cost_nano_usd=cost, raw=raw)
     cache_read = count(before.get("cached_tokens")) or count(raw.get("prompt_cache_hit_tokens"))
     written, written_long = _written(before)
     cached = cache_read + written + written_long
@@ -74,8 +82,8 @@ def openai_usage(
         image_input=image_input,
         image_output=image_output,
         reasoning=min(reasoning, output),
-        tier=tier_of(raw.get("service_tier"), tier),
-        cost_nano_usd=cost_in(raw),
+        tier=billed,
+        cost_nano_usd=cost,
         raw=raw,
     )
 
@@ -107,6 +115,8 @@ def cost_in(raw: Mapping[str, Any]) -> int | None:
     if ticks.__class__ is int and ticks >= 0:
         return -(-int(ticks) // _TICKS_PER_NANO)
     said = raw.get("cost")
+    if said is None:
+        return None
     cost = _nano(said.get("total_cost") if isinstance(said, Mapping) else said)
     if cost is None or raw.get("is_byok") is not True:
         return cost

@@ -105,13 +105,15 @@ class Anthropic(Provider):
 
         def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
             for chunk in chunks:
-                if chunk.get("type") == "content_block_delta":
-                    delta = chunk.get("delta")
-                    if delta.__class__ is dict and delta.get("type") == "text_delta":
-                        text = delta.get("text")
-                        if isinstance(text, str):
+                try:
+                    delta = chunk["delta"]
+                    if delta["type"] == "text_delta" and chunk["type"] == "content_block_delta":
+                        text = delta["text"]
+                        if text.__class__ is str:
                             events.append(TextDelta(text))
                         continue
+                except (KeyError, TypeError):
+                    pass  # not such a chunk: the careful reader below takes any shape
                 events += slow.events(chunk)
 
         return Decoder(decode)
