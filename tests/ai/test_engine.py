@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,9 +34,9 @@ async def test_it_can_be_started_again_after_it_was_closed(settings: MakeSetting
 
 
 async def test_a_database_that_cannot_be_opened_fails_the_call_and_not_the_next(
-    sqlite_url: str, settings: MakeSettings
+    tmp_path: Path, settings: MakeSettings
 ) -> None:
-    database = Database.open(sqlite_url)
+    database = Database.open(f"sqlite:///{tmp_path / 'without-tables.db'}")
     await database.start()
     async with AsyncClosing(database):
         ai = AI(settings(), database=database, registry=REGISTRY)
