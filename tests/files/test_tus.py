@@ -271,7 +271,7 @@ def run(project: Path, port: int, file: Path, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.full)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Where the files are."""
     if request.param == "local":
