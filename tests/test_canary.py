@@ -40,6 +40,8 @@ from tests.canary import HOW, Canaries, Journal, Noted, Tattler, tattling
 ROUTES = (
     "/settings",
     "/settings?fields=*",
+    "/auth",
+    "/permissions/me",
     "/server/info",
     "/server/health",
     "/users",
@@ -122,6 +124,8 @@ BAD_ROWS = (
 TRACED = ("status-400", "status-500", "text-401", "stream", "no-http", "cut", "odd")
 """Failures whose spans are looked at, too."""
 
+NEVER_SENT = ("EMAIL_SMTP_PASSWORD", "AUTH_IDP_CLIENT_SECRET", "a user's password", "a new password")
+
 VENDORS = {"openai": "gpt-4.1", "anthropic": "claude-haiku-4-5", "google": "gemini-2.5-flash"}
 
 
@@ -162,6 +166,17 @@ class House:
             "SECRET": f"{new('SECRET')}{'s' * 20}",
             "ADMIN_TOKEN": "admin-token",
             "ADMIN_PASSWORD": new("ADMIN_PASSWORD"),
+            "PUBLIC_URL": "https://data.example.com",
+            "EMAIL_TRANSPORT": "smtp",
+            "EMAIL_SMTP_HOST": "127.0.0.1",
+            "EMAIL_SMTP_PORT": "1",
+            "EMAIL_SMTP_USER": "data",
+            "EMAIL_SMTP_PASSWORD": new("EMAIL_SMTP_PASSWORD"),
+            "AUTH_PROVIDERS": "idp",
+            "AUTH_IDP_DRIVER": "openid",
+            "AUTH_IDP_ISSUER_URL": "http://127.0.0.1:1",
+            "AUTH_IDP_CLIENT_ID": "data",
+            "AUTH_IDP_CLIENT_SECRET": new("AUTH_IDP_CLIENT_SECRET"),
             "AI_RECORD_IO": "true",
             "METRICS_ENABLED": "true",
             "STORAGE_LOCATIONS": "local,cloud",
@@ -244,7 +259,7 @@ async def test_no_key_comes_out_of_any_door(tmp_path: Path, journal: Noted) -> N
                 house.noted.note(f"repr of {type(thing).__name__}", repr(thing))
         await asyncio.to_thread(knock, house, settings)
         heard = f"{house.simulator.requests} {house.tattler.heard}"
-        never_sent = {"SECRET", "ADMIN_PASSWORD", "METRICS_TOKENS", "dead", "nowhere"}
+        never_sent = {"SECRET", "ADMIN_PASSWORD", "METRICS_TOKENS", "dead", "nowhere", *NEVER_SENT}
         never_sent |= {"STORAGE_CLOUD_KEY", "STORAGE_CLOUD_SECRET"}
         assert set(house.canaries.unseen(heard)) == never_sent  # the others went to their providers
         assert house.noted.leaks(house.canaries) == {}
@@ -383,6 +398,35 @@ def upload(house: House, server: Server) -> None:
         house.noted.note("files and assets", f"{answer.headers} {answer.body}")
 
 
+def log_in(house: House, server: Server) -> None:
+    """What logging in, links in mail and users show; the mail server and the provider are away."""
+    password, new = house.canaries.new("a user's password"), house.canaries.new("a new password")
+    made = server.post("/users", {"email": "zoe@example.com", "password": password})
+    known = {"email": "zoe@example.com", "password": password}
+    session = server.public.post("/auth/login", known)
+    own = server.acting_as(session.data["access_token"])
+    assert (made.status, session.status) == (200, 200)
+    answers = [
+        made,
+        session,
+        own.get("/users/me"),
+        own.post("/users/me/tfa/generate", {"password": new}),
+        own.post("/users/me/tfa/enable", {"secret": new, "otp": new}),
+        server.public.post("/auth/login", {**known, "password": new}),
+        server.public.post("/auth/login", {**known, "otp": new, "mode": new}),
+        server.public.post("/auth/password/request", {"email": "zoe@example.com"}),
+        server.public.post("/auth/password/reset", {"token": new, "password": new}),
+        server.public.post("/users/register", {"email": "eve@example.com", "password": new}),
+        server.public.post("/users/invite/accept", {"token": session.data["access_token"], "password": new}),
+        server.post("/users/invite", {"email": "max@example.com", "role": None}),
+        server.public.get("/auth/login/idp"),
+        server.public.get("/auth/login/idp/callback?code=x&state=x"),
+    ]
+    for number, answer in enumerate(answers):
+        shown = {name: value for name, value in answer.headers.items() if name != "set-cookie"}
+        house.noted.note(f"logging in, {number}", f"{shown} {answer.body}")
+
+
 def knock(house: House, settings: Settings) -> None:
     """What routes, commands and the database's files show."""
     with serving(settings) as port:
@@ -395,6 +439,7 @@ def knock(house: House, settings: Settings) -> None:
             assert answer.status == 200 or route in NOT_YET, route
             house.noted.note(f"GET {route}", f"{answer.headers} {answer.body}")
         upload(house, server)
+        log_in(house, server)
     for command in COMMANDS:
         done = subprocess.run(
             [sys.executable, "-m", "datastead", *command], cwd=house.folder, capture_output=True, text=True, check=False,

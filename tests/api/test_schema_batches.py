@@ -139,8 +139,8 @@ def test_those_with_access_to_the_app_see_the_schema_of_what_they_may_read(
     assert within_a_second(lambda: mine.get(f"/collections/{articles}").status == 200)
     assert [entry["field"] for entry in mine.get(f"/fields/{articles}").data] == ["id", "title"]
     assert {entry["collection"] for entry in mine.get("/fields").data} >= {articles, "directus_presets"}
-    assert "directus_users" not in {entry["collection"] for entry in mine.get("/collections").data}
-    assert refused(mine.get("/fields/directus_users")) == (403, "FORBIDDEN")
+    assert "directus_policies" not in {entry["collection"] for entry in mine.get("/collections").data}
+    assert refused(mine.get("/fields/directus_policies")) == (403, "FORBIDDEN")
     assert refused(mine.get(f"/fields/{articles}/views")) == (403, "FORBIDDEN")
     assert refused(mine.send("PATCH", "/collections", [])) == (403, "FORBIDDEN")
     assert mine.get("/relations").status == 200

@@ -57,6 +57,13 @@ async def update_me(ctx: RequestContext, body: Body, query: RequestQuery) -> Res
     return await read_me(ctx, query)
 
 
+@router.patch("/me/track/page", openapi_extra=body_of(last_page={"type": "string"}))
+async def track_page(ctx: RequestContext, body: Body) -> Response:
+    """Keeps which page of the app the user has seen last, for the next time. No event tells of it."""
+    await Accounts(ctx).track_page(text_of(body, "last_page"))
+    return NoContent()
+
+
 @router.post("/me/tfa/generate", openapi_extra=body_of(password={"type": "string"}))
 async def generate_tfa(ctx: RequestContext, body: Body) -> Response:
     """A secret for an authenticator app, and the URL of its QR code. It counts when it is enabled."""

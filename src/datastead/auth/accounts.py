@@ -13,10 +13,11 @@ from datastead.data import system
 from datastead.data.items import Items
 from datastead.data.permissions import Action, require
 from datastead.data.query import Query
-from datastead.errors import Forbidden, InvalidPayload, RecordNotUnique
+from datastead.errors import Forbidden, InvalidCredentials, InvalidPayload, RecordNotUnique
 
 COLLECTION = system.users.name
 STATUSES = ("draft", "invited", "unverified", "active", "suspended", "archived")
+MAX_PAGE = 255  # characters
 ENDS_SESSIONS = {"password", "status", "email"}
 OWN_FIELDS = frozenset(system.users.c.keys()) & {
     "first_name", "last_name", "location", "title", "description", "tags", "avatar", "language", "password",
@@ -85,6 +86,16 @@ class Accounts:
             await self.update([actor.user], payload)
             return
         await Accounts(self._ctx.acting_as(replace(actor, is_admin=True))).update([actor.user], payload)
+
+    async def track_page(self, page: str) -> None:
+        """Keeps the last page of the one who is signed in. Raises `InvalidCredentials` for nobody."""
+        if self._ctx.actor.user is None:
+            raise InvalidCredentials
+        if not 0 < len(page) <= MAX_PAGE:
+            raise _invalid("last_page", f"has between 1 and {MAX_PAGE} characters")
+        users = system.users
+        statement = users.update().where(users.c.id == self._ctx.actor.user).values(last_page=page)
+        await self._ctx.services.database.write(lambda transaction: transaction.execute(statement).rowcount)
 
     async def delete(self, keys: Keys) -> None:
         """Deletes users, with their sessions. Raises `UnprocessableContent` for the last admin."""

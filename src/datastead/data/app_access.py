@@ -17,6 +17,22 @@ SEEN_PRESETS: Filter = {
     ]
 }
 SEEN_SHARES: Filter = {"_or": [{"user_created": MINE}, {"role": {"_eq": "$CURRENT_ROLE"}}, {"role": {"_null": True}}]}
+OWN_FIELDS = frozenset({
+    "id", "first_name", "last_name", "email", "password", "location", "title", "description", "tags", "avatar",
+    "language", "tfa_secret", "status", "role", "last_page", "provider", "email_notifications", "appearance",
+    "theme_light", "theme_dark", "theme_light_overrides", "theme_dark_overrides", "text_direction",
+})  # fmt: skip
+"""What everybody may see of themselves; password and second factor as a mask."""
+
+LOOK = frozenset({
+    "id", "project_name", "project_url", "project_color", "project_logo", "project_descriptor", "public_foreground",
+    "public_background", "public_favicon", "public_note", "default_language", "default_appearance",
+    "default_theme_light", "default_theme_dark", "theme_light_overrides", "theme_dark_overrides", "custom_css",
+    "custom_aspect_ratios", "module_bar", "basemaps", "mapbox_key", "storage_asset_transform", "storage_asset_presets",
+    "storage_default_folder", "report_error_url", "report_bug_url", "report_feature_url", "auth_password_policy",
+    "visual_editor_urls", "default_save_action", "collaborative_editing_enabled",
+})  # fmt: skip
+"""Of the settings what the app is drawn with; not what says who may register, nor anything of models and tools."""
 
 
 def _permission(
@@ -31,6 +47,8 @@ def _permission(
 
 
 APP_ACCESS: tuple[Permission, ...] = (
+    _permission("users", "read", {"id": MINE}, fields=OWN_FIELDS),
+    _permission("settings", "read", fields=LOOK),
     _permission("presets", "read", SEEN_PRESETS),
     _permission("presets", "create", validation=OWN_PRESETS),
     _permission("presets", "update", OWN_PRESETS, validation=OWN_PRESETS),

@@ -66,7 +66,8 @@ test("what is the caller's own", async () => {
   assert.equal((await client.request(sdk.readPolicyGlobals())).app_access, true);
   assert.equal((await client.request(sdk.readUserPermissions())).directus_presets.read.access, "partial");
   assert.deepEqual(await client.request(sdk.readItemPermissions("directus_users", zoe.id)).catch((error) => error.errors[0].extensions.code), { update: { access: false }, delete: { access: false }, share: { access: false } });
-  await refused(client.request(sdk.readUsers()), "FORBIDDEN");
+  assert.deepEqual((await client.request(sdk.readUsers({ fields: ["id"] }))).map((row) => row.id), [zoe.id]);
+  await refused(client.request(sdk.readUsers({ fields: ["token"] })), "FORBIDDEN");
   await ask(sdk.updatePolicy(policy.id, { description: "d" }));
 });
 
