@@ -52,6 +52,7 @@ async def info(ctx: RequestContext) -> Response:
             "mcp_oauth_enabled": False,
             "mcp_oauth_dcr_enabled": False,
             "mcp_oauth_cimd_enabled": False,
+            "files": {"mimeTypeAllowList": settings.files_mime_type_allow_list},
             "rateLimit": _limit(settings, "rate_limiter"),
             "rateLimitGlobal": _limit(settings, "rate_limiter_global"),
             "extensions": {"limit": None},
