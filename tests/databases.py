@@ -21,6 +21,8 @@ from psycopg import sql
 from datastead.data.engine import Database
 from datastead.data.migrations import migrate
 
+KINDS = ("sqlite", "postgresql", "mariadb")
+
 POSTGRESQL = os.environ.get("DATASTEAD_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/postgres")
 """A server on which the user may create databases; empty = none."""
 
@@ -41,6 +43,11 @@ STRANGERS = """
     UNION ALL SELECT 'DROP TYPE ' || oid::regtype || ' CASCADE' FROM pg_type
       WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd')
 """
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same, for an engine of SQLAlchemy's, with the drivers that we have."""
+    return url.replace("postgresql://", "postgresql+psycopg://").replace("mariadb://", "mariadb+pymysql://")
 
 
 def sqlite_ready(path: Path) -> str:
@@ -90,7 +97,7 @@ class Prepared:
     @classmethod
     def make(cls) -> "Prepared":
         name = _create()
-        _migrated(_url(name))
+        migrated(_url(name))
         with psycopg.connect(_url(name)) as connection:
             tables = tuple(row[0] for row in connection.execute(TABLES, [["r"]]))
             rows = {table: _copied(connection, table) for table in _filled(connection, tables)}
@@ -125,11 +132,11 @@ _free: list[Prepared] = []
 @cache
 def _sqlite_template() -> Path:
     path = Path(tempfile.mkdtemp(prefix="datastead-tests-")) / "template.db"
-    _migrated(f"sqlite:///{path}")
+    migrated(f"sqlite:///{path}")
     return path
 
 
-def _migrated(url: str) -> None:
+def migrated(url: str) -> None:
     async def run() -> None:
         database = Database.open(url)
         await database.start()

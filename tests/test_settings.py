@@ -122,6 +122,8 @@ def test_a_vendors_own_key_counts_for_a_provider_that_is_enabled(tmp_path: Path)
         ({"DB_CLIENT": "pg", "DB_HOST": "h", "DB_PORT": "6", "DB_DATABASE": "n", "DB_USER": "u@x",
           "DB_PASSWORD": "p/:"}, "postgresql://u%40x:p%2F%3A@h:6/n"),
         ({"DB_CLIENT": "pg", "DB_DATABASE": "n"}, "postgresql://localhost/n"),
+        ({"DB_CLIENT": "mysql", "DB_DATABASE": "n", "DB_USER": "u", "DB_PORT": "3307"}, "mariadb://u@localhost:3307/n"),
+        ({"DATABASE_URL": "mysql+pymysql://u:p@h/n"}, "mariadb://u:p@h/n"),
         ({"DB_CLIENT": "pg", "DB_CONNECTION_STRING": "postgres://h/n"}, "postgresql://h/n"),
     ],
 )  # fmt: skip
@@ -131,12 +133,6 @@ def test_the_database_is_one_url(tmp_path: Path, env: dict[str, str], url: str) 
 
 def test_a_relative_sqlite_file_is_in_the_folder_of_the_start(tmp_path: Path) -> None:
     assert loaded(tmp_path, DATABASE_URL="sqlite:///x/y.db").database == f"sqlite:///{tmp_path}/x/y.db"
-
-
-def test_mysql_is_refused_by_name(tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, DB_CLIENT="mysql")
-    assert "`DB_CLIENT`" in line
-    assert "MySQL" in line
 
 
 def test_postgresql_variables_without_a_client_are_not_left_unused(tmp_path: Path) -> None:

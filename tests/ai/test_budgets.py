@@ -204,6 +204,7 @@ async def test_a_budget_made_meanwhile_counts_what_was_spent_before(any_house: H
     assert caught.value.details["left"] == (1_000_000 - int(total)) / 1e9
 
 
+@pytest.mark.mariadb
 async def test_nested_budgets_hold_together_or_not_at_all(any_house: House) -> None:
     await any_house.budget(limit_nano_usd=10**12)
     await any_house.budget(scope="user", scope_id=USER, limit_tokens=10)

@@ -1,5 +1,6 @@
 """What was spent: the memo gives what a sum over every row gives, whatever happens at the same time."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,7 +15,7 @@ from datastead.ai.attempts import new_id
 from datastead.ai.budgets import Need
 from datastead.ai.ledger import Hold, Ledger, Settlement
 from datastead.ai.requests import WHO
-from datastead.ai.sums import Amounts, Key, Sums
+from datastead.ai.sums import Amounts, Key, Sums, share_writing
 from datastead.ai.windows import window_start
 from datastead.data import system
 from datastead.data.engine import Database, Transaction
@@ -111,6 +112,7 @@ async def test_a_memo_gives_the_plain_sum_after_any_interleaving_of_two_processe
             assert memoised == plain, (key, seed)
 
 
+@pytest.mark.mariadb
 async def test_a_call_that_is_written_before_a_cut_and_committed_after_it_counts(
     processes: tuple[Process, Process],
 ) -> None:
@@ -122,10 +124,14 @@ async def test_a_call_that_is_written_before_a_cut_and_committed_after_it_counts
     async with other.database.transaction() as connection:
         late = {"id": str(uuid4()), "state": "held", "provider": "p", "model": "m1", "held_nano_usd": 77,
                 "held_tokens": 7, "created_at": process.now[0]}  # fmt: skip
+        await connection.run(share_writing)
         await connection.execute(sa.insert(system.ai_calls).values(**late))
         await process.hold(luck)
-        await process.sums.fold(key, process.since(key))
+        folding = asyncio.create_task(process.sums.fold(key, process.since(key)))
+        if process.database.dialect != "mariadb":  # which waits until the row is committed
+            await folding
         before, _ = await process.both(key)
+    await folding
     after, plain = await process.both(key)
     assert after == plain == before.plus(Amounts(77, 7, 1))
 
@@ -164,6 +170,8 @@ async def test_a_ledger_that_was_made_before_its_rows_had_an_order_is_summed_as_
     processes: tuple[Process, Process],
 ) -> None:
     process, key, luck = processes[0], KEYS[0], random.Random(4)
+    if process.database.dialect == "mariadb":
+        pytest.skip("There are no ledgers on MariaDB from before.")
     for _ in range(3):
         await process.hold(luck)
     await process.database.alter(_without_order)

@@ -14,8 +14,9 @@ import uvicorn
 
 from datastead.app import create_app
 from datastead.settings import Settings
-from tests.databases import postgresql_database
+from tests.databases import KINDS, postgresql_database
 from tests.mailbox import Mailbox
+from tests.mariadb import mariadb_database
 
 ADMIN_TOKEN = "admin-token"
 PASSWORD = "a-long-password"
@@ -91,12 +92,12 @@ class Server:
         return self.acting_as(None)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('api') / 'data.db'}"
         return
-    with postgresql_database() as url:
+    with postgresql_database() if request.param == "postgresql" else mariadb_database() as url:
         yield url
 
 

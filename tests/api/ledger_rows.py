@@ -7,6 +7,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from datastead.data import system
+from tests.databases import sqlalchemy_url
 
 USER = "00000000-0000-4000-8000-0000000000aa"
 NOW = datetime.now(UTC)
@@ -19,7 +20,7 @@ def a_call(**values: Any) -> dict[str, Any]:
 
 def write_calls(url: str, calls: list[dict[str, Any]], *, keep: bool = True) -> None:
     """keep: what is there already."""
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sa.create_engine(sqlalchemy_url(url))
     with engine.begin() as connection:
         if not keep:
             connection.execute(sa.delete(system.ai_calls))

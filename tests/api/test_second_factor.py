@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from datastead.data import system
+from tests.databases import sqlalchemy_url
 
 from .conftest import PASSWORD, Answer, Server
 from .test_users import email, made, patch, within_a_second
@@ -42,7 +43,7 @@ def signed_in(server: Server, address: str, otp: str | None = None) -> Server:
 
 def stored(database_url: str, address: str) -> Any:
     users = system.users
-    engine = sa.create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sa.create_engine(sqlalchemy_url(database_url))
     with engine.begin() as connection:
         found = connection.execute(sa.select(users.c.tfa_secret).where(users.c.email == address)).scalar()
     engine.dispose()
@@ -51,7 +52,7 @@ def stored(database_url: str, address: str) -> Any:
 
 def store(database_url: str, address: str, secret: str) -> None:
     users = system.users
-    engine = sa.create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sa.create_engine(sqlalchemy_url(database_url))
     with engine.begin() as connection:
         connection.execute(users.update().where(users.c.email == address).values(tfa_secret=secret))
     engine.dispose()

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from datastead.settings import Settings
 from datastead.testing.simulator import Simulator
+from tests.databases import sqlalchemy_url
 
 from .conftest import ADMIN_TOKEN, Answer, Server, serving
 
@@ -53,7 +54,7 @@ def own(simulator: Simulator, tmp_path: Path) -> Callable[..., Settings]:
 
 def rows(settings: Settings) -> dict[str, Any]:
     """The row as it is stored."""
-    engine = sa.create_engine(settings.database.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sa.create_engine(sqlalchemy_url(settings.database))
     with engine.connect() as connection:
         found = dict(connection.execute(sa.text("SELECT * FROM directus_settings")).mappings().one())
     engine.dispose()

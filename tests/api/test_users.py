@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from datastead.data import system
 from datastead.settings import Settings
-from tests.databases import postgresql_database
+from tests.databases import postgresql_database, sqlalchemy_url
 
 from .conftest import ADMIN_TOKEN, PASSWORD, Answer, Server, serving
 
@@ -267,7 +267,7 @@ def test_an_administrator_by_an_inherited_role_counts_as_one(server: Server, adm
 def give_app_access(settings: Settings, user: str) -> None:
     """A policy of the user's own: there is no API for policies yet."""
     policy = str(uuid4())
-    engine = sa.create_engine(settings.database.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sa.create_engine(sqlalchemy_url(settings.database))
     with engine.begin() as connection:
         connection.execute(system.policies.insert().values(id=policy, name="App", app_access=True))
         connection.execute(system.access.insert().values(id=str(uuid4()), user=user, policy=policy))

@@ -123,7 +123,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     "env",
     [
         {"PORT": "eighty", "AI_OPENAI_ENABLED": "maybe"},
-        {"DATABASE_URL": f"mysql://u:{CANARY}@h/n"},
+        {"DATABASE_URL": f"mariadb://u:{CANARY}@127.0.0.1:1/n"},
         {"DATABASE_URL": "sqlite:////nowhere/at/all/x.db"},
         {"DATABASE_URL": f"postgresql://u:{CANARY}@127.0.0.1:1/n"},
         {"CONFIG_PATH": "missing.yaml"},

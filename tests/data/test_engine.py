@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from datastead.data.ddl import create_table
 from datastead.data.engine import Database, Transaction
 from datastead.errors import InvalidSettings, ServiceUnavailable
 
@@ -203,7 +204,7 @@ async def test_an_error_of_prepared_sql_is_the_same_kind_as_any_other(counters: 
 
 async def test_a_refused_change_of_the_schema_leaves_nothing(counters: Database) -> None:
     def work(transaction: Transaction) -> None:
-        transaction.connection.execute(sa.text("CREATE TABLE half (id INTEGER)"))
+        create_table(transaction, "half", [sa.Column("id", sa.Integer, primary_key=True)])
         raise KeyError
 
     with pytest.raises(KeyError):
@@ -241,7 +242,7 @@ async def test_two_processes_worth_of_writers_wait_for_each_other(tmp_path: Path
     await asyncio.gather(first.close(), second.close())
 
 
-@pytest.mark.parametrize("url", ["mysql://root@localhost/x", "nonsense", "sqlite:////no/such/folder/data.db"])
+@pytest.mark.parametrize("url", ["oracle://root@localhost/x", "nonsense", "sqlite:////no/such/folder/data.db"])
 async def test_a_database_that_cannot_be_opened_says_so(url: str) -> None:
     with pytest.raises(InvalidSettings):
         await Database.open(url).start()

@@ -20,7 +20,8 @@ from datastead.data.migrations import migrate
 from datastead.data.query import Query
 from datastead.errors import Forbidden, InvalidQuery
 from tests.data.conftest import make_context
-from tests.databases import postgresql_database
+from tests.databases import KINDS, postgresql_database
+from tests.mariadb import mariadb_database
 
 Row = dict[str, Any]
 NOW = datetime(2026, 3, 31, 12, 0, tzinfo=UTC)
@@ -146,6 +147,9 @@ def _any(results: Iterator[bool | None]) -> bool | None:
 def urls(tmp_path: Path, kind: str) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'data.db'}"
+    elif kind == "mariadb":
+        with mariadb_database() as url:
+            yield url
     else:
         with postgresql_database() as url:
             yield url
@@ -184,7 +188,7 @@ async def refill(items: Items, rows: list[Row]) -> None:
     await items.update_batch([{"id": place, "parent": row["parent"]} for place, row in enumerate(rows)])
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_filter_means_the_same_in_sql_as_in_python(tmp_path: Path, kind: str) -> None:
     with urls(tmp_path, kind) as url, asyncio.Runner() as runner:
         items = runner.run(prepared(url))

@@ -53,6 +53,7 @@ async def every_type(ctx: Context) -> Items:
     return Items(ctx, "every_type")
 
 
+@pytest.mark.mariadb
 async def test_items_come_back_as_they_were_written(every_type: Items) -> None:
     payload = {
         "a_string": "ä 'x' \" % _ \\ 日本", "a_text": "", "a_boolean": True, "a_integer": -5, "a_bigInteger": 2**53 + 1,
@@ -214,6 +215,7 @@ async def test_relations_are_followed_ten_deep_and_no_deeper(posts: Items) -> No
         await Items(posts._ctx, "authors").read(Query(filter={"posts": deep["posts"]}))
 
 
+@pytest.mark.mariadb
 async def test_sorting_puts_nulls_last_and_first_when_it_descends(posts: Items) -> None:
     await posts.create({"title": "null", "views": None})
     assert [item["views"] for item in await posts.read(Query(sort=("views",)))] == [0, 10, 20, 30, 40, None]
@@ -259,6 +261,7 @@ async def test_several_items_are_created_all_or_none(posts: Items) -> None:
     assert len(await posts.read()) == 5
 
 
+@pytest.mark.mariadb
 async def test_the_constraints_of_the_database_are_typed_errors(posts: Items, blog: Context) -> None:
     authors = Items(blog, "authors")
     expected = {"collection": "authors", "field": "name", "value": "Ann", "primaryKey": False}
@@ -311,6 +314,7 @@ async def test_an_item_has_to_be_an_object(posts: Items, payload: Any) -> None:
         await posts.update(1, payload)
 
 
+@pytest.mark.mariadb
 async def test_items_are_updated_by_key_by_query_and_each_for_itself(posts: Items) -> None:
     assert await posts.update(1, {"views": 1}) == 1
     assert await posts.update(99, {"views": 1}) is None

@@ -126,6 +126,7 @@ async def test_a_delta_changes_some(site: Context) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.mariadb
 async def test_items_are_linked_through_a_junction_in_their_order(site: Context) -> None:
     posts = Items(site, "posts")
     tags = ["tags.id", "tags.sort", "tags.tag.name"]

@@ -69,6 +69,7 @@ async def test_only_the_rows_of_the_filter_are_there(posts: Context) -> None:
         await Items(ann, "posts").read_one(1)
 
 
+@pytest.mark.mariadb
 async def test_a_hidden_field_cannot_be_asked_about_in_any_way(posts: Context) -> None:
     ann = await actor_with(posts, {**READ_POSTS, "fields": ["id", "title"]})
     assert await read(ann, limit=1) == [{"id": 1, "title": "a"}]
@@ -171,6 +172,7 @@ async def test_a_new_item_has_the_presets_and_the_permitted_values(posts: Contex
     assert len(await read(posts)) == 4
 
 
+@pytest.mark.mariadb
 async def test_only_permitted_rows_and_fields_are_changed(posts: Context) -> None:
     rule = {"collection": "posts", "action": "update", "fields": ["title"], "permissions": {"author": {"_eq": 1}}}
     ann = await actor_with(posts, [rule, {**READ_POSTS, "fields": ["*"]}])

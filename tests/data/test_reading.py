@@ -54,6 +54,7 @@ async def read(ctx: Context, collection: str, **query: Any) -> list[dict[str, An
     return await Items(ctx, collection).read(Query.parse(query))
 
 
+@pytest.mark.mariadb
 async def test_parts_of_moments_are_fields(library: Context) -> None:
     fields = "year(published_on),month(published_on),week(published_on),day(published_on),weekday(published_on),hour(published_on),minute(published_on),second(published_on)"
     assert await read(library, "posts", fields=fields, limit=1) == [
@@ -131,6 +132,7 @@ async def test_a_relation_is_asked_for_twice_under_two_names(library: Context) -
     assert found == [{"called": "Ann", "old": [{"title": "First"}], "new": [{"title": "Second"}]}]
 
 
+@pytest.mark.mariadb
 async def test_deep_filters_sorts_and_cuts_the_items_of_each_owner(library: Context) -> None:
     deep = {"posts": {"_limit": 1, "_sort": ["-views"]}}
     found = await read(library, "authors", fields="posts.title", deep=deep)
@@ -160,6 +162,7 @@ async def test_items_are_summed_up(library: Context) -> None:
     assert await read(library, "posts", aggregate={"count": "*"}) == [{"count": 4}]
 
 
+@pytest.mark.mariadb
 async def test_items_are_summed_up_by_group(library: Context) -> None:
     found = await read(
         library, "posts", aggregate={"count": "*", "sum": "views"}, groupBy="author", sort="-count,author"

@@ -4,31 +4,38 @@ import asyncio
 import sys
 import time
 
+import pytest
 import sqlalchemy as sa
 
 from datastead.context import Context
 from datastead.data.changes import Changes
+from datastead.data.ddl import quoted
 from datastead.data.engine import Transaction
 from datastead.data.items import Items
 from datastead.data.query import Query
 from datastead.data.schema import bump
 
-KEY = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "SERIAL PRIMARY KEY"}
+KEY = {
+    "sqlite": "INTEGER PRIMARY KEY",
+    "postgresql": "SERIAL PRIMARY KEY",
+    "mariadb": "INTEGER AUTO_INCREMENT PRIMARY KEY",
+}
 
 
 def foreign_tables(transaction: Transaction) -> None:
+    table, key, text, word = (quoted(transaction.dialect, name) for name in ('odd "name%s', "a b", "100%s", 'se"lect'))
     for statement in (
         f"CREATE TABLE customers (id {KEY[transaction.dialect]}, name VARCHAR(40) NOT NULL UNIQUE, born DATE, ok BOOLEAN)",
         "CREATE TABLE orders (id BIGINT PRIMARY KEY, customer INTEGER REFERENCES customers (id), price DECIMAL(8, 2))",
         "CREATE TABLE log (line TEXT, at TIMESTAMP)",
         "CREATE TABLE pairs (a INTEGER, b INTEGER, PRIMARY KEY (a, b))",
-        'CREATE TABLE "odd ""name%s" ("a b" INTEGER PRIMARY KEY, "100%%s" TEXT, "se""lect" TEXT)',
+        f"CREATE TABLE {table} ({key} INTEGER PRIMARY KEY, {text} TEXT, {word} TEXT)",
         "INSERT INTO log (line) VALUES ('first'), ('second')",
         "INSERT INTO customers (name, ok) VALUES ('Ann', TRUE)",
         "INSERT INTO orders (id, customer, price) VALUES (7, 1, 1.5)",
         "INSERT INTO pairs VALUES (1, 2)",
     ):
-        transaction.connection.exec_driver_sql(statement)
+        transaction.execute(sa.text(statement))
     bump(transaction)
 
 
@@ -51,6 +58,7 @@ async def test_tables_without_a_single_key_can_be_read(ctx: Context) -> None:
     assert (await Items(ctx, "log").meta(Query(meta=("total_count",)))) == {"total_count": 2}
 
 
+@pytest.mark.mariadb
 async def test_names_that_need_quotes_work(ctx: Context) -> None:
     await ctx.services.database.alter(foreign_tables)
     ctx.services.schemas.forget()
@@ -75,6 +83,7 @@ OTHER_PROCESS = """
 import asyncio, sys
 from datastead.data.engine import Database
 from datastead.data.changes import Changes
+from datastead.data.ddl import quoted
 from tests.data.conftest import make_context
 
 async def main():
@@ -87,6 +96,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.mariadb
 async def test_a_change_in_another_process_is_seen_within_a_second(ctx: Context, database_url: str) -> None:
     await ctx.services.schemas.get()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", OTHER_PROCESS, database_url)

@@ -21,6 +21,7 @@ from tests.data.conftest import make_context
 from tests.data.test_filters import urls
 from tests.data.test_items import TYPES
 from tests.data.test_query import JSON
+from tests.databases import KINDS
 
 NEAR = st.sampled_from([
     "2024-02-29", "2024-02-29T12:30:15Z", "12:30", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1e5", "-0",
@@ -29,7 +30,7 @@ NEAR = st.sampled_from([
 ])  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_any_value_for_any_field_is_stored_or_refused(tmp_path: Path, kind: str) -> None:
     with urls(tmp_path, kind) as url, asyncio.Runner() as runner:
         items = runner.run(prepared(url))

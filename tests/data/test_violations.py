@@ -28,6 +28,8 @@ def make(*statements: str) -> Callable[[Transaction], None]:
 
 
 async def test_a_deferred_foreign_key_is_refused_at_the_commit_by_name(ctx: Context, database: Database) -> None:
+    if database.dialect == "mariadb":
+        pytest.skip("MariaDB defers no foreign keys")
     await database.alter(make(*DEFERRED))
     with pytest.raises(InvalidForeignKey):
         await Items(ctx, "parts").create({"id": 1, "maker": 99})

@@ -100,6 +100,7 @@ async def asked(simulator: Simulator, count: int = 1) -> None:
     await eventually(came)
 
 
+@pytest.mark.mariadb
 async def test_a_killed_process_loses_no_run_and_does_nothing_twice(tables: str, simulator: Simulator) -> None:
     simulator.script([{"delay_s": 60}, {"text": "After the restart."}])
     async with open_house(tables, simulator, dispatch=False) as house:
@@ -154,6 +155,7 @@ async def test_a_run_of_another_machine_is_taken_over_when_its_lease_ends(tables
         assert datetime.fromisoformat(run["finished_at"]) > soon
 
 
+@pytest.mark.mariadb
 async def test_who_has_lost_a_run_writes_nothing_more(tables: str, simulator: Simulator) -> None:
     simulator.script({"delay_s": 1})
     async with open_house(tables, simulator) as house:

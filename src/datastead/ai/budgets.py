@@ -1,7 +1,7 @@
 """Budgets and rate limits: who may spend how much in which window. What is spent is summed from the ledger (`sums.py`).
 
-The check and the hold are one transaction: on SQLite no other can write meanwhile, on PostgreSQL the rows of the
-budgets that apply are locked until it ends. So the sum of what is settled and what is held never passes a hard limit.
+The check and the hold are one transaction: on SQLite no other can write meanwhile, elsewhere the rows of the budgets
+that apply are locked until it ends. So the sum of what is settled and what is held never passes a hard limit.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from datastead.ai.prices import usd
-from datastead.ai.sums import NOTHING, SCOPES, Amounts, Key, Sums
+from datastead.ai.sums import NOTHING, SCOPES, Amounts, Key, Sums, listed_ids
 from datastead.ai.windows import leaves_at, window_end, window_start
 from datastead.data import system
 from datastead.errors import AIError, BudgetExceeded, RateLimitExceeded, UnpricedModel
@@ -95,12 +95,12 @@ class Budgets:
     def __init__(self, database: "Database") -> None:
         self._database = database
         self._matching = database.prepare(_matching())
-        self._locking = database.prepare(_locking()) if database.dialect == "postgresql" else None
+        self._locking = None if database.dialect == "sqlite" else database.prepare(_locking(database.dialect))
         self._batch: _Batch | None = None
         self.sums = Sums(database)
 
     def applies(self, transaction: "Transaction", need: Need, waiting: Mapping[str, Need]) -> list[Budget]:
-        """The budgets that are about the call. The hard ones are locked on PostgreSQL, until the transaction ends.
+        """The budgets that are about the call. The hard ones are locked, until the transaction ends.
 
         waiting: what else may be held in this transaction, by call: all locks are taken at once, in one order for all.
         """
@@ -162,7 +162,7 @@ class Budgets:
         return found
 
     def _find_all(self, batch: _Batch, needs: list[Need]) -> None:
-        """Finds, and on PostgreSQL locks, what applies to any of them."""
+        """Finds what applies to any of them, and locks it where others could write meanwhile."""
         by_values = {_values(need): need for need in needs} if self._locking is not None else {}
         found = {values: self._find(batch.transaction, need) for values, need in by_values.items()}
         hard = {budget.id for budgets in found.values() for budget in budgets if budget.hard}
@@ -170,7 +170,7 @@ class Budgets:
             batch.applying = found
             return
         batch.locked = hard
-        batch.transaction.raw(self._locking, {"ids": "{" + ",".join(sorted(hard)) + "}"})
+        batch.transaction.raw(self._locking, {"ids": self.sums.ids(hard)})
         # what applies is read again: it may have been changed while it was waited for
 
     def _find(self, transaction: "Transaction", need: Need) -> list[Budget]:
@@ -291,6 +291,8 @@ def _matching() -> sa.Select[Any]:
     return sa.select(*_COLUMNS).where(sa.or_(_budgets.scope == "all", *about)).order_by(_budgets.id)
 
 
-def _locking() -> sa.Select[Any]:
-    ids = sa.cast(sa.bindparam("ids", None, sa.Text), ARRAY(_budgets.id.type))
-    return sa.select(_budgets.id).where(_budgets.id == sa.func.any(ids)).order_by(_budgets.id).with_for_update()
+def _locking(dialect: str) -> sa.Select[Any]:
+    given = sa.bindparam("ids", None, sa.Text)
+    ids = listed_ids(given) if dialect == "mariadb" else sa.func.any(sa.cast(given, ARRAY(_budgets.id.type)))
+    listed = _budgets.id.in_(ids) if dialect == "mariadb" else _budgets.id == ids
+    return sa.select(_budgets.id).where(listed).order_by(_budgets.id).with_for_update()

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from datastead.ai.batches import Batches
 from datastead.ai.budgets import Budgets, Need, Warnings
 from datastead.ai.owner import is_dead, owner
+from datastead.ai.sums import share_writing
 from datastead.ai.windows import window_start
 from datastead.data import system
 from datastead.errors import CallInDoubt, DatasteadError
@@ -222,6 +223,7 @@ class Ledger:
         held, settled = self._held(hold, now), self._settled(settlement, now)
 
         def insert(transaction: "Transaction") -> Outcome:
+            share_writing(transaction)
             transaction.raw(self._insert, held)
             self._write_settled(transaction, settlement, settled)
             saved = _calls.update().where(_calls.c.id == hold.id).values(saved_nano_usd=saved_nano_usd)
@@ -315,6 +317,7 @@ class Ledger:
     def _insert_held(
         self, transaction: "Transaction", hold: Hold, parameters: dict[str, Any], now: datetime
     ) -> Outcome:
+        share_writing(transaction)
         budgets = self._budgets.applies(transaction, hold.need, self._waiting)
         if not budgets:
             transaction.raw(self._insert, parameters)

@@ -5,10 +5,12 @@ committed data, and only of rows that are closed, which never change. What is sp
 were open at the cut as they are now, and the rows after the cut. It equals the plain sum, and reads new rows only.
 
 The cut must have no row before it that commits later. SQLite has one writer, so `rowid` is the order of commits. On
-PostgreSQL a row has the id of its transaction, and the cut is the oldest transaction that is still open.
+PostgreSQL a row has the id of its transaction, and the cut is the oldest transaction that is still open. On MariaDB a
+row has the next number, and whoever writes one shares a lock until it commits: the cut is taken when nobody has it.
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +22,7 @@ from sqlalchemy.sql.expression import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from datastead.data import system
+from datastead.data.mariadb_reflection import COLLATION
 
 if TYPE_CHECKING:
     from datastead.data.engine import Database, Prepared, Transaction
@@ -136,21 +139,25 @@ class Sums:
             self._memos[key] = memo
 
     async def _read(self, key: Key, base: Memo | None, since: datetime) -> Memo:
+        end = await self._database.write(last_written) if self._database.dialect == "mariadb" else None
+
         def work(transaction: "Transaction") -> Memo:
-            return self._folded(transaction, key, base, since)
+            return self._folded(transaction, key, base, since, end)
 
         # in memory, readers see what a writer has not committed
         return await (self._database.write(work) if self._database.is_in_memory else self._database.read(work))
 
-    def _folded(self, transaction: "Transaction", key: Key, base: Memo | None, since: datetime) -> Memo:
-        """What is closed by now, of what was open and of what has come since the base."""
+    def _folded(
+        self, transaction: "Transaction", key: Key, base: Memo | None, since: datetime, end: int | None
+    ) -> Memo:
+        """What is closed by now, of what was open and of what has come since the base. end: the cut, if it is known."""
         now, statements = time.monotonic(), self.statements(key.scope)
-        cut, mark = transaction.raw(self._cut, {})[0]
+        cut, mark = (end, None) if end is not None else transaction.raw(self._cut, {})[0]
         bounds = {**self._parameters(key, since), "low": base.cut if base else 0, "high": cut}
         closed = _amounts(transaction.raw(statements.closed, bounds)[0])
         still_open = {str(row[0]) for row in transaction.raw(statements.open, bounds)}
         if base is not None and base.open:
-            waited = {**self._parameters(key, since), "ids": self._ids(base.open)}
+            waited = {**self._parameters(key, since), "ids": self.ids(base.open)}
             closed = closed.plus(_amounts(transaction.raw(statements.closed_of, waited)[0]))
             still_open |= {str(row[0]) for row in transaction.raw(statements.open_of, waited)}
         total = closed.plus(base.closed) if base else closed
@@ -158,7 +165,7 @@ class Sums:
 
     def _from(self, transaction: "Transaction", key: Key, memo: Memo) -> Amounts | None:
         """The sum, with a memo's help; None where the memo is of rows that are no more."""
-        parameters = {**self._parameters(key, memo.since), "cut": memo.cut, "end": END, "ids": self._ids(memo.open)}
+        parameters = {**self._parameters(key, memo.since), "cut": memo.cut, "end": END, "ids": self.ids(memo.open)}
         *tail, mark = transaction.raw(self.statements(key.scope).tail, parameters)[0]
         if mark != memo.mark:
             self._memos.pop(key, None)
@@ -174,7 +181,7 @@ class Sums:
     def _moved(self, transaction: "Transaction", key: Key, memo: Memo, since: datetime) -> Memo:
         """The memo, without the rows that have left a rolling window. These are closed and committed, so it stays."""
         parameters = {**self._parameters(key, memo.since), "until": self._database.timestamp(since),
-                      "cut": memo.cut, "ids": self._ids(memo.open)}  # fmt: skip
+                      "cut": memo.cut, "ids": self.ids(memo.open)}  # fmt: skip
         gone = _amounts(transaction.raw(self.statements(key.scope).leaving, parameters)[0])
         moved = Memo(
             since, memo.cut, memo.mark, memo.closed.minus(gone), memo.open, memo.read_at, memo.folded_at
@@ -192,11 +199,11 @@ class Sums:
     def _parameters(self, key: Key, since: datetime) -> dict[str, Any]:
         return {"since": self._database.timestamp(since), "value": key.value}
 
-    def _ids(self, ids: frozenset[str]) -> str:
+    def ids(self, ids: Collection[str]) -> str:
         """As the driver takes a list: JSON, or PostgreSQL's own text of an array."""
         if self._database.dialect == "postgresql":
-            return "{" + ",".join(ids) + "}"
-        return orjson.dumps(list(ids)).decode()
+            return "{" + ",".join(sorted(ids)) + "}"
+        return orjson.dumps(sorted(ids)).decode()
 
 
 class _Statements:
@@ -263,9 +270,24 @@ def _sum(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(*columns).select_from(system.ai_calls).where(_IS_CALL, *conditions)
 
 
+def share_writing(transaction: "Transaction") -> None:
+    """Before the first row that a transaction writes: on MariaDB, `last_written` waits for its end."""
+    if transaction.dialect == "mariadb":
+        transaction.execute(_WRITING.with_for_update(read=True))
+
+
+def last_written(transaction: "Transaction") -> int:
+    """The place after every row that is written, on MariaDB, where nobody is about to commit one."""
+    transaction.execute(_WRITING.with_for_update())
+    return int(transaction.execute(sa.select(sa.func.max(_calls.sequence))).scalar() or 0) + 1
+
+
+_WRITING = sa.select(system.versions.c.version).where(system.versions.c.name == "ledger")
+
+
 def _place(dialect: str) -> sa.ColumnElement[int]:
     """Where a row is in the order of commits."""
-    if dialect == "postgresql":
+    if dialect != "sqlite":
         return _calls.sequence
     return sa.literal_column("datastead_ai_calls.rowid", sa.BigInteger)
 
@@ -283,7 +305,7 @@ def _cut(dialect: str) -> sa.Select[Any]:
 
 def _mark(dialect: str, cut: sa.BindParameter[int]) -> sa.ColumnElement[Any]:
     """The row before the cut: another one after rows were deleted, and SQLite numbered what was left anew."""
-    if dialect == "postgresql":
+    if dialect != "sqlite":
         return sa.null()
     calls = system.ai_calls.alias("marked")
     return sa.select(calls.c.id).where(sa.literal_column("marked.rowid", sa.BigInteger) == cut - 1).scalar_subquery()
@@ -295,7 +317,7 @@ def _of_scope(scope: str, dialect: str) -> tuple[sa.ColumnElement[bool], ...]:
     column = _calls[scope]
     own = column == sa.bindparam("value", None, column.type)
     # always true, and what lets SQLite go on in the index of the scope by `rowid`
-    return (own,) if dialect == "postgresql" else (own, _calls.sequence.is_(None))
+    return (own, _calls.sequence.is_(None)) if dialect == "sqlite" else (own,)
 
 
 def _listed(dialect: str) -> sa.ColumnElement[bool]:
@@ -303,8 +325,17 @@ def _listed(dialect: str) -> sa.ColumnElement[bool]:
     ids = sa.bindparam("ids", None, sa.Text)
     if dialect == "postgresql":
         return _calls.id == sa.func.any(sa.cast(ids, ARRAY(_calls.id.type)))
+    if dialect == "mariadb":
+        return _calls.id.in_(listed_ids(ids))
     each = sa.func.json_each(ids).table_valued("value")
     return _calls.id.in_(sa.select(each.c.value))
+
+
+def listed_ids(ids: sa.BindParameter[str]) -> sa.Select[Any]:
+    """MariaDB's rows for a JSON list of ids."""
+    kind = f"CHAR(36) CHARACTER SET utf8mb4 COLLATE {COLLATION}"
+    columns: sa.ColumnElement[Any] = sa.literal_column(f"'$[*]' COLUMNS (id {kind} PATH '$')")
+    return sa.select(sa.func.json_table(ids, columns).table_valued("id").c.id)
 
 
 def _plain(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:

@@ -172,11 +172,21 @@ def _bucket(bucket: str, dialect: str) -> sa.ColumnElement[str]:
         return sa.func.to_char(
             sa.func.date_trunc(bucket, sa.func.timezone("UTC", _calls.created_at)), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
         )
+    if dialect == "mariadb":
+        return _mariadb_bucket(bucket)
     moment = sa.type_coerce(_calls.created_at, sa.Text)
     formats = {"hour": "%Y-%m-%dT%H:00:00Z", "day": "%Y-%m-%dT00:00:00Z", "month": "%Y-%m-01T00:00:00Z"}
     if bucket == "week":
         return sa.func.strftime(formats["day"], moment, "-6 days", "weekday 1")
     return sa.func.strftime(formats[bucket], moment)
+
+
+def _mariadb_bucket(bucket: str) -> sa.ColumnElement[str]:
+    formats = {"hour": "%Y-%m-%dT%H:00:00Z", "month": "%Y-%m-01T00:00:00Z"}
+    moment: sa.ColumnElement[Any] = _calls.created_at
+    if bucket == "week":
+        moment = sa.func.subdate(moment, sa.func.weekday(moment))  # from Monday on
+    return sa.func.date_format(moment, sa.text(f"'{formats.get(bucket, '%Y-%m-%dT00:00:00Z')}'"))
 
 
 def _shown(row: Any, query: UsageQuery) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from datastead.context import Context
-from datastead.data import system
+from datastead.data import system, upserts
 from datastead.data.engine import Transaction
 
 MAX_KEY = 128  # characters
@@ -46,9 +45,4 @@ async def forget(ctx: Context, key: str) -> None:
 
 def upsert(transaction: Transaction, table: sa.Table, row: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     """Inserts the row; where there is one with its primary key, makes the changes to that."""
-    if transaction.dialect in {"mysql", "mariadb"}:
-        transaction.execute(mysql.insert(table).values(**row).on_duplicate_key_update(**changes))
-        return
-    insert = sqlite.insert if transaction.dialect == "sqlite" else postgresql.insert
-    keys = [column.name for column in table.primary_key]
-    transaction.execute(insert(table).values(**row).on_conflict_do_update(index_elements=keys, set_=dict(changes)))
+    transaction.execute(upserts.upsert(transaction.dialect, table, lambda _: changes), row)

@@ -17,6 +17,7 @@ from datastead.auth.permission_rules import guard_permissions
 from datastead.context import SYSTEM, Context
 from datastead.data import system
 from datastead.data.items import Items
+from datastead.data.locks import hold_users
 from datastead.data.query import Query
 from datastead.errors import Forbidden, InvalidForeignKey, InvalidPayload, UnprocessableContent
 from datastead.events import Bus, Event
@@ -104,8 +105,7 @@ async def exists(ctx: Context, collection: str, key: Any) -> bool:
 async def lock_users(ctx: Context) -> None:
     """One such change at a time: two that each leave the other's administrator would leave none."""
     assert ctx.connection is not None
-    if ctx.connection.dialect == "postgresql":  # SQLite has one writer anyway
-        await ctx.connection.execute(sa.text("LOCK TABLE directus_users IN SHARE ROW EXCLUSIVE MODE"))
+    await ctx.connection.run(hold_users)
 
 
 async def _leave_admins_alone(ctx: Context, event: Event) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from datastead.auth.identity import EMAIL
 from datastead.auth.passwords import hash_password
 from datastead.data import system
+from datastead.data.locks import hold_users
 from datastead.errors import InvalidPayload, RecordNotUnique
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ async def ensure_admin(database: "Database", settings: "Settings") -> NewUser | 
     password = settings.admin_password.get_secret_value() if settings.admin_password else made_up or ""
     hashed = await hash_password(password)
     async with database.transaction() as connection:
-        await _one_at_a_time(database, connection)
+        await connection.run(hold_users)  # several processes may start at once on an empty database
         user = await _user(connection, settings.admin_email)
         new = None
         if user is None and not await _any_user(connection):
@@ -119,12 +120,6 @@ async def _is_settled(database: "Database", settings: "Settings") -> bool:
     if token is not None:
         statement = statement.where(users.c.email == settings.admin_email, users.c.token == token.get_secret_value())
     return await database.read(lambda transaction: transaction.execute(statement).first()) is not None
-
-
-async def _one_at_a_time(database: "Database", connection: "Connection") -> None:
-    """Several processes may start at once on an empty database; SQLite has one writer anyway."""
-    if database.dialect == "postgresql":
-        await connection.execute(sa.text("LOCK TABLE directus_users IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def _set_admin_token(connection: "Connection", settings: "Settings", user: str | None) -> None:

@@ -22,9 +22,10 @@ ADMIN_EMAIL=admin@example.com
 ADMIN_PASSWORD={password}
 # ADMIN_TOKEN=
 
-# A SQLite file, or PostgreSQL:
+# A SQLite file, PostgreSQL or MariaDB:
 DATABASE_URL=sqlite:///data.db
 # DATABASE_URL=postgresql://user:password@localhost:5432/datastead
+# DATABASE_URL=mariadb://user:password@localhost:3306/datastead
 
 # AI_OPENAI_ENABLED=true
 # AI_OPENAI_API_KEY=

@@ -84,7 +84,8 @@ class Sums:
             raise refused(f"`{item.collection}.{item.name}` is of the type `{item.type}`, which has no `{function}`")
         made = getattr(sa.func, "count" if function == "countAll" else kind)
         summed: sa.ColumnElement[Any] = made(sa.distinct(column) if function.endswith("Distinct") else column)
-        return summed
+        is_whole = kind == "sum" and item.type == "integer" and self._source.dialect == "mariadb"
+        return sa.cast(summed, sa.BigInteger) if is_whole else summed  # there a sum is a decimal, which is text here
 
 
 def nested(row: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ from datastead.errors import Forbidden, UnprocessableContent
 
 T = TypeVar("T")
 Work = Callable[[Transaction], None]
+CASELESS = {"sqlite", "mariadb"}
+"""Databases in which names that differ in cases only are the same, or are so on some systems."""
 ON_DELETE = ("SET NULL", "CASCADE", "NO ACTION", "RESTRICT", "SET DEFAULT")
 
 
@@ -109,8 +111,8 @@ class Changes:
         return work
 
     def _check_new_collection(self, schema: Schema, name: str) -> None:
-        taken = {known.lower() if self._dialect == "sqlite" else known for known in schema.collections}
-        if (name.lower() if self._dialect == "sqlite" else name) in taken:
+        taken = {known.lower() if self._dialect in CASELESS else known for known in schema.collections}
+        if (name.lower() if self._dialect in CASELESS else name) in taken:
             raise invalid(f"The collection `{name}` exists already", collection=name)
 
     async def update_collection(self, name: str, payload: Mapping[str, Any]) -> Shape:
@@ -155,8 +157,8 @@ class Changes:
         schema = await self._schema()
         owner = self._changeable(schema, collection)
         name = checked_name("field", payload.get("field"))
-        known = {field.lower() if self._dialect == "sqlite" else field for field in owner.fields}
-        if (name.lower() if self._dialect == "sqlite" else name) in known:
+        known = {field.lower() if self._dialect in CASELESS else field for field in owner.fields}
+        if (name.lower() if self._dialect in CASELESS else name) in known:
             raise invalid(f"The field `{name}` exists already in `{collection}`", collection=collection, field=name)
         column = None if payload.get("type") == "alias" else self._column(collection, payload)
         if column is not None and column.primary_key:

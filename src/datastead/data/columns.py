@@ -14,6 +14,8 @@ from datastead.errors import InvalidPayload
 
 MAX_NAME = 63
 MAX_LENGTH = 65_535
+MAX_LENGTHS = {"mariadb": 16_383}
+MAX_DIGITS = {"mariadb": (65, 38)}  # precision, scale
 RESERVED = ("directus_", "datastead_", "sqlite_", "pg_")
 TYPE_SPECIALS = {"csv": "cast-csv", "hash": "hash", **{kind: kind for kind in GEOMETRIES}}
 NOW = {"now()", "current_timestamp", "$now"}
@@ -86,15 +88,16 @@ def type_of(kind: Any, schema: Mapping[str, Any], dialect: str) -> sa.types.Type
         "text": sa.Text(), "boolean": sa.Boolean(), "integer": sa.Integer(), "bigInteger": sa.BigInteger(),
         "float": sa.Float(), "date": sa.Date(), "time": sa.Time(), "dateTime": sa.DateTime(),
         "timestamp": sa.TIMESTAMP(timezone=True), "json": sa.JSON(), "csv": sa.Text(), "binary": sa.LargeBinary(),
-        "uuid": sa.CHAR(36) if dialect == "sqlite" else sa.Uuid(),
+        "uuid": sa.Uuid() if dialect == "postgresql" else sa.CHAR(36),
     }  # fmt: skip
     if kind in GEOMETRIES:
         return sa.Text()
     if kind in ("string", "hash"):
-        return sa.String(_size(schema, "max_length", 255, MAX_LENGTH))
+        return sa.String(_size(schema, "max_length", 255, MAX_LENGTHS.get(dialect, MAX_LENGTH)))
     if kind == "decimal":
-        precision = _size(schema, "numeric_precision", 10, 1000)
-        return sa.Numeric(precision, min(_size(schema, "numeric_scale", 5, 1000, least=0), precision))
+        most = MAX_DIGITS.get(dialect, (1000, 1000))
+        precision = _size(schema, "numeric_precision", 10, most[0])
+        return sa.Numeric(precision, min(_size(schema, "numeric_scale", 5, most[1], least=0), precision))
     if not isinstance(kind, str) or kind not in simple:
         known = ", ".join(f"`{name}`" for name in sorted({*simple, *GEOMETRIES, "string", "hash", "decimal", "alias"}))
         raise invalid(f"`{str(kind)[:100]}` is not a type of fields; there are {known}")

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from datastead.data.filters import FLAGS, LISTS, NEVER, QUANTIFIERS, RANGES, Condition, Group, Nested, Node
 from datastead.data.functions import call_of, integer_field
+from datastead.data.mariadb_reflection import COLLATION
 from datastead.data.schema import Field, Relation
 from datastead.data.sources import QUERY, Clause, Column, Origin, Source, refused
 from datastead.data.values import Encoder, encoder
@@ -206,8 +207,10 @@ def _listed(column: Column, operator: str, values: Sequence[Column]) -> Clause:
 
 
 def _as_text(column: Column, item: Field, dialect: str) -> Column:
-    """PostgreSQL has no LIKE for its own enumerations and the like."""
+    """PostgreSQL finds no text in its own enumerations and the like; MariaDB's text may be of any character set."""
     assert item.column is not None
+    if dialect == "mariadb":
+        return sa.func.convert(column.op("USING")(sa.literal_column("utf8mb4")))
     if dialect == "sqlite" or item.column.data_type in POSTGRESQL_TEXTS:
         return column
     return sa.cast(column, sa.Text)
@@ -239,19 +242,39 @@ def _found(column: Column, value: Column, operator: _TextOperator, dialect: str,
     if operator.folds:
         lower = sa.func.unicode_lower if beyond_ascii and dialect == "sqlite" else sa.func.lower
         column, value = lower(column), lower(value)
-    if dialect == "sqlite":
-        position = sa.func.instr(column, value)
-        if operator.place == "anywhere":
-            return position > sa.literal_column("0")
-        if operator.place == "start":
-            return sa.func.substr(column, sa.literal_column("1"), sa.func.length(value)) == value
-        # a length of 0 would mean the whole text
-        return sa.or_(value == sa.literal_column("''"), sa.func.substr(column, -sa.func.length(value)) == value)
-    if operator.place == "anywhere":
+    return _PLACES[dialect](column, value, operator.place)
+
+
+def _in_sqlite(column: Column, value: Column, place: str) -> Clause:
+    if place == "anywhere":
+        return sa.func.instr(column, value) > sa.literal_column("0")
+    if place == "start":
+        return sa.func.substr(column, sa.literal_column("1"), sa.func.length(value)) == value
+    # a length of 0 would mean the whole text
+    return sa.or_(value == sa.literal_column("''"), sa.func.substr(column, -sa.func.length(value)) == value)
+
+
+def _in_postgresql(column: Column, value: Column, place: str) -> Clause:
+    if place == "anywhere":
         return sa.func.strpos(column, value) > sa.literal_column("0")
-    if operator.place == "start":
+    if place == "start":
         return sa.func.starts_with(column, value)
     return sa.func.right(column, sa.func.length(value)) == value
+
+
+def _in_mariadb(column: Column, value: Column, place: str) -> Clause:
+    """Its texts may be of a kind that does not tell cases and accents apart: each character counts here."""
+    column, size = sa.collate(column, COLLATION), sa.func.char_length(value)
+    if place == "anywhere":
+        return sa.func.locate(value, column) > sa.literal_column("0")
+    return (sa.func.left if place == "start" else sa.func.right)(column, size) == value
+
+
+_PLACES: dict[str, Callable[[Column, Column, str], Clause]] = {
+    "sqlite": _in_sqlite,
+    "postgresql": _in_postgresql,
+    "mariadb": _in_mariadb,
+}
 
 
 class Search(NamedTuple):

@@ -1,5 +1,7 @@
 """Changes of tables, through Alembic's operations. Each runs inside `Database.alter`: whole, or not at all.
 
+MariaDB cannot undo them by itself: there each is done so that it can be (see `reversible.py`).
+
 SQLite cannot change a column or a constraint in place: the table is made anew, its rows are copied, and it takes the
 old one's name. Foreign keys are off meanwhile (`begin_alteration`), or the rows that refer to it would be deleted too.
 """
@@ -13,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
+from datastead.data import reversible
 from datastead.data.engine import Transaction
 from datastead.data.reflection import unique_sets
 from datastead.data.schema import Column, ForeignKey
@@ -64,7 +67,7 @@ def foreign_key_name(table: str, column: str) -> str:
 
 
 def create_table(transaction: Transaction, name: str, columns: list[sa.Column[Any]]) -> None:
-    with _operations(transaction) as operations:
+    with _operations(transaction) as operations, reversible.new_table(transaction, name):
         operations.create_table(name, *columns)
         for column in columns:
             if column.info.get("is_indexed"):
@@ -73,7 +76,10 @@ def create_table(transaction: Transaction, name: str, columns: list[sa.Column[An
 
 def drop_table(transaction: Transaction, name: str) -> None:
     with _operations(transaction) as operations:
-        operations.drop_table(name)
+        if transaction.undo is not None:
+            reversible.drop_table(transaction, name)
+        else:
+            operations.drop_table(name)
 
 
 def add_column(transaction: Transaction, table: str, column: sa.Column[Any]) -> None:
@@ -81,7 +87,8 @@ def add_column(transaction: Transaction, table: str, column: sa.Column[Any]) -> 
     needs_rebuild = transaction.dialect == "sqlite" and (
         bool(column.unique) or (not column.nullable and column.server_default is None) or _is_worked_out(column)
     )
-    change(transaction, table, lambda batch: batch.add_column(column), rebuild=needs_rebuild)
+    with reversible.new_column(transaction, table, column):
+        change(transaction, table, lambda batch: batch.add_column(column), rebuild=needs_rebuild)
     if column.info.get("is_indexed"):
         set_indexed(transaction, table, column.name, indexed=True)
 
@@ -93,6 +100,11 @@ def _is_worked_out(column: sa.Column[Any]) -> bool:
 
 def drop_column(transaction: Transaction, table: str, column: Column) -> None:
     """With its indexes."""
+    if transaction.undo is not None:
+        drop_foreign_key(transaction, table, column)
+        with _operations(transaction):
+            reversible.drop_column(transaction, table, column.name)
+        return
     if transaction.dialect == "sqlite":
         with _operations(transaction) as operations:
             for index in sa.inspect(transaction.connection).get_indexes(table):
@@ -105,26 +117,33 @@ def drop_column(transaction: Transaction, table: str, column: Column) -> None:
 
 def alter_column(transaction: Transaction, table: str, column: str, **options: Any) -> None:
     """options: those of Alembic's `alter_column`."""
+    if transaction.undo is not None:
+        with _operations(transaction):
+            reversible.modify_column(transaction, table, column, **options)
+        return
     change(transaction, table, lambda batch: batch.alter_column(column, **options))
 
 
 def set_indexed(transaction: Transaction, table: str, column: str, *, indexed: bool) -> None:
     """A plain index on one column."""
     with _operations(transaction) as operations:
+        name = f"{table}_{column}_index"[:63]
         if indexed:
-            operations.create_index(f"{table}_{column}_index"[:63], table, [column])
+            with reversible.new_index(transaction, table, name):
+                operations.create_index(name, table, [column])
             return
         for index in sa.inspect(transaction.connection).get_indexes(table):
             if index["column_names"] == [column] and not index["unique"] and index["name"]:
-                operations.drop_index(index["name"], table)
+                with reversible.no_index(transaction, table, index["name"], unique=False):
+                    operations.drop_index(index["name"], table)
 
 
 def set_unique(transaction: Transaction, table: str, column: str, *, unique: bool) -> None:
     """A unique constraint on one column."""
     if unique:
-        change(
-            transaction, table, lambda batch: batch.create_unique_constraint(f"{table}_{column}_unique"[:63], [column])
-        )
+        made = f"{table}_{column}_unique"[:63]
+        with reversible.new_index(transaction, table, made):
+            change(transaction, table, lambda batch: batch.create_unique_constraint(made, [column]))
         return
     inspector = sa.inspect(transaction.connection)
     names = [
@@ -138,7 +157,8 @@ def set_unique(transaction: Transaction, table: str, column: str, *, unique: boo
 
     def drop(batch: Any) -> None:
         for name in names:
-            batch.drop_constraint(name, type_="unique")
+            with reversible.no_index(transaction, table, name, unique=True):
+                batch.drop_constraint(name, type_="unique")
 
     change(transaction, table, drop, freed=column)
     with _operations(transaction) as operations:
@@ -149,18 +169,20 @@ def set_unique(transaction: Transaction, table: str, column: str, *, unique: boo
 def add_foreign_key(transaction: Transaction, table: str, column: str, key: ForeignKey) -> None:
     """Raises `InvalidForeignKey` where items refer to what does not exist."""
     name = foreign_key_name(table, column)
-    change(
-        transaction,
-        table,
-        lambda batch: batch.create_foreign_key(name, key.table, [column], [key.column], ondelete=key.on_delete),
-    )
+    with _operations(transaction), reversible.new_foreign_key(transaction, table, column, name, key):
+        change(
+            transaction,
+            table,
+            lambda batch: batch.create_foreign_key(name, key.table, [column], [key.column], ondelete=key.on_delete),
+        )
 
 
 def drop_foreign_key(transaction: Transaction, table: str, column: Column) -> None:
     key = column.foreign_key
     if key is not None:
         name = key.name or NAMES["fk"] % {"table_name": table, "column_0_name": column.name}
-        change(transaction, table, lambda batch: batch.drop_constraint(name, type_="foreignkey"))
+        with _operations(transaction), reversible.no_foreign_key(transaction, table, column.name, name, key):
+            change(transaction, table, lambda batch: batch.drop_constraint(name, type_="foreignkey"))
 
 
 def change(
@@ -192,7 +214,7 @@ def _operations(transaction: Transaction) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types and indexes that SQLAlchemy does not know
         try:
-            yield Operations(MigrationContext.configure(transaction.connection))
+            yield Operations(MigrationContext.configure(transaction.tables))
         except sa.exc.DBAPIError as error:
             raise _refused(error) from error
 
@@ -300,6 +322,10 @@ def dialect_of(name: str) -> sa.Dialect:
     """The dialect, for the words of a type."""
     from sqlalchemy.dialects import postgresql, sqlite
 
+    if name == "mariadb":
+        from datastead.data.mariadb_dialect import MariadbDialect
+
+        return MariadbDialect()
     return postgresql.dialect() if name == "postgresql" else sqlite.dialect()  # type: ignore[no-untyped-call]
 
 

@@ -8,7 +8,7 @@ from datastead.data.schema import Collection, Column, Field, Relation
 
 Shape = dict[str, Any]
 
-SCHEMA_NAMES = {"postgresql": "public", "sqlite": "main"}
+SCHEMA_NAMES = {"postgresql": "public", "sqlite": "main", "mariadb": None}
 PRECISIONS = {"smallint": 16, "integer": 32, "bigint": 64, "real": 24, "double precision": 53}
 
 COLLECTION_META: Shape = {

@@ -1,4 +1,7 @@
-"""`Database`: reads, short writes and transactions on SQLite or PostgreSQL; SQL runs in threads, never on the loop."""
+"""`Database`: reads, short writes and transactions on SQLite, PostgreSQL or MariaDB.
+
+SQL runs in threads, never on the loop.
+"""
 
 import asyncio
 import logging
@@ -14,6 +17,7 @@ import sqlalchemy as sa
 
 from datastead.data.links import Driver, Link, Prepared, prepare
 from datastead.data.system import to_moment
+from datastead.data.undo import UndoLog
 from datastead.data.workers import Alteration, Ending, Errand, Job, Session, Task, Worker
 from datastead.errors import InvalidForeignKey, InvalidSettings
 
@@ -47,8 +51,18 @@ class Transaction:
 
     @property
     def connection(self) -> sa.Connection:
-        """For reflection and DDL. It must not be committed."""
+        """For reflection. It must not be committed."""
         return self._link.connection
+
+    @property
+    def tables(self) -> sa.Connection:
+        """For DDL, inside `Database.alter`. It must not be committed."""
+        return self._link.tables
+
+    @property
+    def undo(self) -> UndoLog | None:
+        """Where the database does not undo DDL by itself: what takes down how it is done."""
+        return self._link.undo
 
 
 class Connection:
@@ -156,7 +170,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> "Database":
-        """Without any I/O. `sqlite:///path`, `sqlite://` (in memory), `postgresql://user:password@host/name`."""
+        """Without any I/O. `sqlite:///path`, `sqlite://` (in memory), `postgresql://user:password@host/name`, `mariadb://…`."""
         database = cls(_driver(url))
         database.is_in_memory = database.dialect == "sqlite" and sa.make_url(url).database in {None, "", ":memory:"}
         return database
@@ -264,7 +278,13 @@ def _driver(url: str) -> Driver:
         from datastead.data.postgresql import PostgresqlDriver
 
         return PostgresqlDriver(parsed)
-    raise InvalidSettings(f"`{backend}` databases are not supported: use `sqlite:///…` or `postgresql://…`.")
+    if backend in {"mariadb", "mysql"}:
+        from datastead.data.mariadb import MariadbDriver
+
+        return MariadbDriver(parsed)
+    raise InvalidSettings(
+        f"`{backend}` databases are not supported: use `sqlite:///…`, `postgresql://…` or `mariadb://…`."
+    )
 
 
 def _read(link: Link, work: Callable[[Transaction], T], dialect: str) -> T:

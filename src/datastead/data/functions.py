@@ -17,6 +17,7 @@ PARTS = {
     "weekday": ("%w", "dow"), "hour": ("%H", "hour"), "minute": ("%M", "minute"), "second": ("%S", "second"),
 }  # fmt: skip
 """By name: SQLite's format, PostgreSQL's word."""
+MARIADB_PARTS = {"day": "dayofmonth"}
 
 COUNT = "count"
 OF_DATES = ("year", "month", "week", "day", "weekday")
@@ -59,6 +60,8 @@ def part_of(function: str, item: Field, column: sa.ColumnElement[Any], dialect: 
         raise InvalidQuery(f"{reason}.", reason=reason)
     if dialect == "sqlite":
         return _sqlite_part(function, column)
+    if dialect == "mariadb":
+        return _mariadb_part(function, column)
     if item.type == "timestamp" and item.column is not None and item.column.data_type == "timestamp with time zone":
         column = sa.func.timezone(sa.literal_column("'UTC'"), column)
     return sa.cast(sa.func.floor(sa.func.date_part(sa.literal_column(f"'{PARTS[function][1]}'"), column)), sa.Integer)
@@ -75,6 +78,16 @@ def _sqlite_part(function: str, column: sa.ColumnElement[Any]) -> sa.ColumnEleme
     return sa.cast(sa.case((is_number, of_number), else_=sa.func.strftime(form, column)), sa.Integer)
 
 
+def _mariadb_part(function: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    one: sa.ColumnElement[Any] = sa.literal_column("1")
+    if function == "week":
+        return sa.func.week(column, sa.literal_column("3"))  # from Monday on, and the first has four days or more
+    if function == "weekday":
+        return sa.func.dayofweek(column) - one
+    made: sa.ColumnElement[Any] = getattr(sa.func, MARIADB_PARTS.get(function, function))(column)
+    return made
+
+
 def length_of(item: Field, column: sa.ColumnElement[Any], dialect: str) -> sa.ColumnElement[Any]:
     """How many entries a JSON list has; null where it is none. Raises `InvalidQuery` for another type."""
     if item.type != "json":
@@ -84,6 +97,10 @@ def length_of(item: Field, column: sa.ColumnElement[Any], dialect: str) -> sa.Co
         is_list = sa.func.json_type(column) == sa.literal_column("'array'")
         valid = sa.and_(sa.func.json_valid(column) == sa.literal_column("1"), is_list)
         return sa.case((valid, sa.func.json_array_length(column)))
+    if dialect == "mariadb":
+        is_list = sa.func.json_type(column) == sa.literal_column("'ARRAY'")
+        valid = sa.and_(sa.func.json_valid(column) == sa.literal_column("1"), is_list)
+        return sa.case((valid, sa.func.json_length(column)))
     as_json: sa.ColumnElement[Any] = sa.cast(column, sa.dialects.postgresql.JSONB)
     is_list = sa.func.jsonb_typeof(as_json) == sa.literal_column("'array'")
     return sa.case((is_list, sa.func.jsonb_array_length(as_json)))

@@ -1,16 +1,19 @@
 """`Link`: one connection to the database, used by one thread at a time; `Driver`: how a dialect opens and compiles.
 
-`sqlite.py` and `postgresql.py` are the two that there are. Everything above them is the same for both.
+`sqlite.py`, `postgresql.py` and `mariadb.py` are those that there are. Everything above them is the same for all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
+
+if TYPE_CHECKING:
+    from datastead.data.undo import UndoLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,14 @@ class Link(Protocol):
         """SQLAlchemy's view of the same connection. It must not be committed through that."""
 
     @property
+    def tables(self) -> sa.Connection:
+        """Where tables are changed in an alteration: the same connection, or one beside it."""
+
+    @property
+    def undo(self) -> "UndoLog | None":
+        """In an alteration, where the database does not undo changes of tables by itself: what says how."""
+
+    @property
     def is_broken(self) -> bool:
         """Whether the server has gone, so that a new link is needed."""
 
@@ -54,6 +65,9 @@ class Link(Protocol):
 
     def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Rows as the driver gives them. Errors are SQLAlchemy's (`sa.exc.DBAPIError`), as those of `connection`."""
+
+    def is_conflict(self, error: Exception) -> bool:
+        """Whether a transaction was undone because of another one, so that it may go well when it is tried again."""
 
     def begin_alteration(self) -> None:
         """Begins a transaction in which tables may be rebuilt."""

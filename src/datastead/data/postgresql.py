@@ -18,6 +18,7 @@ from datastead.errors import ServiceUnavailable
 
 CONNECT_TIMEOUT_S = 10
 STATEMENTS_PREPARED = 300
+CONFLICTS = {"40P01", "40001"}
 SESSION = """
     SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET lock_timeout = '30s'
 """
@@ -43,6 +44,14 @@ class PostgresqlLink:
     @property
     def connection(self) -> sa.Connection:
         return self._connection
+
+    @property
+    def tables(self) -> sa.Connection:
+        return self._connection
+
+    @property
+    def undo(self) -> None:
+        return None
 
     @property
     def is_broken(self) -> bool:
@@ -81,6 +90,9 @@ class PostgresqlLink:
     def _run(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor = self._cursor.execute(sql.encode(), values)
         return cursor.fetchall() if cursor.description is not None else []
+
+    def is_conflict(self, error: Exception) -> bool:
+        return isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", None) in CONFLICTS
 
     def begin_alteration(self) -> None:
         """DDL is transactional here. A lock that others hold is not waited for without end: it would stop everybody."""

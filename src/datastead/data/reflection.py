@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from datastead.data import system
+from datastead.data import mariadb_reflection, system
 from datastead.data.engine import Transaction
 from datastead.data.schema import (
     VERSION_NAME,
@@ -88,6 +88,8 @@ def _version(transaction: Transaction, tables: Mapping[str, Any]) -> int:
 
 
 def _tables(transaction: Transaction, names: list[str] | None = None) -> dict[str, dict[str, Column]]:
+    if transaction.dialect == "mariadb":
+        return mariadb_reflection.tables(transaction, names)
     inspector = sa.inspect(transaction.connection)
     options: dict[str, Any] = {"filter_names": names} if names else {}
     keys = _by_table(inspector.get_multi_pk_constraint(**options))

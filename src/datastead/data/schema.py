@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from datastead.data import system
 from datastead.data.engine import Connection, Database, Transaction
+from datastead.data.upserts import upsert
 from datastead.errors import Forbidden
 
 V = TypeVar("V")
@@ -318,10 +318,8 @@ class Schemas:
 def bump(transaction: Transaction) -> None:
     """Counts a change of the schema."""
     versions = system.versions
-    insert = sqlite.insert if transaction.dialect == "sqlite" else postgresql.insert
-    counted = insert(versions).values(name=VERSION_NAME, version=1)
-    more = {"version": versions.c.version + 1}
-    transaction.execute(counted.on_conflict_do_update(index_elements=[versions.c.name], set_=more))
+    row, more = {"name": VERSION_NAME, "version": 1}, {"version": versions.c.version + 1}
+    transaction.execute(upsert(transaction.dialect, versions, lambda _: more), row)
 
 
 def load(transaction: Transaction) -> Schema:

@@ -26,7 +26,7 @@ VERSION: Final = 1
 CONTRACT: Final = "11.17.4"
 """The Directus whose snapshots have this shape."""
 
-VENDORS = {"postgresql": "postgres", "sqlite": "sqlite"}
+VENDORS = {"postgresql": "postgres", "sqlite": "sqlite", "mariadb": "mysql"}
 PARTS = ("collections", "fields", "relations")
 KEYS = {
     "collections": ("collection",),

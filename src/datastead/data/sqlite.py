@@ -35,6 +35,14 @@ class SqliteLink:
         return self._connection
 
     @property
+    def tables(self) -> sa.Connection:
+        return self._connection
+
+    @property
+    def undo(self) -> None:
+        return None
+
+    @property
     def is_broken(self) -> bool:
         return False
 
@@ -82,6 +90,9 @@ class SqliteLink:
             return self._raw.execute(sql, values).fetchall()
         finally:
             self._raw.text_factory = str
+
+    def is_conflict(self, error: Exception) -> bool:  # noqa: ARG002  there is one writer
+        return False
 
     def begin_alteration(self) -> None:
         """Foreign keys are off: a rebuilt table is dropped for a moment, which would delete or null its children."""

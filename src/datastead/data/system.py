@@ -52,7 +52,7 @@ class Timestamp(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         if dialect.name == "sqlite":
             return dialect.type_descriptor(_SqliteMoment())  # type: ignore[no-untyped-call]
-        return dialect.type_descriptor(sa.DateTime(timezone=True))
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == "postgresql"))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":
@@ -76,6 +76,7 @@ def to_moment(value: Any) -> datetime | None:
 
 
 metadata = sa.MetaData()
+CHAR_36 = sa.CHAR(36)
 
 
 def _uuid(
@@ -83,7 +84,7 @@ def _uuid(
 ) -> sa.Column[Any]:
     return sa.Column(
         name,
-        sa.Uuid(as_uuid=False, native_uuid=True).with_variant(sa.String(36), "sqlite", "mysql", "mariadb"),
+        sa.Uuid(as_uuid=False, native_uuid=True).with_variant(sa.String(36), "sqlite").with_variant(CHAR_36, "mariadb"),
         *constraints,
         primary_key=primary_key,
         nullable=nullable and not primary_key,
@@ -97,6 +98,11 @@ def _text(name: str, length: int | None = 255, default: str | None = None, **opt
 def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
     """An index of some rows only."""
     return sa.Index(name, *columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+def _elsewhere(index: sa.Index) -> sa.Index:
+    """An index for MariaDB, which has none of some rows only: what those are about comes first in it."""
+    return index.ddl_if(dialect="mariadb")
 
 
 def _flag(name: str, default: bool) -> sa.Column[Any]:
@@ -402,7 +408,8 @@ ai_calls = sa.Table(
     _uuid(primary_key=True),
     # held | settled | failed | in_doubt | cached
     _text("state", 16, nullable=False),
-    # on PostgreSQL the id of the transaction that wrote the row; on SQLite null, as `rowid` says the order
+    # on PostgreSQL the id of the transaction that wrote the row, on MariaDB its number; on SQLite null, as `rowid`
+    # says the order
     sa.Column("sequence", sa.BigInteger),
     _text("key", 128), sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
     _text("provider", 64, nullable=False), _text("model", nullable=False), _text("response_model"),
@@ -437,6 +444,7 @@ ai_calls = sa.Table(
     sa.Index("datastead_ai_calls_created", "created_at"),
     # of the few rows that each is about, so that the others cost nothing
     _partial("datastead_ai_calls_held", "owner", where="state = 'held'"),
+    _elsewhere(sa.Index("datastead_ai_calls_state", "state", "owner")),
     _partial("datastead_ai_calls_key", "key", "attempt", where="key IS NOT NULL", unique=True),
     _partial("datastead_ai_calls_run", "run", where="run IS NOT NULL"),
     _partial("datastead_ai_calls_doubt", "created_at", where="state = 'in_doubt'"),

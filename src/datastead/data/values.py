@@ -17,7 +17,10 @@ from datastead.errors import InvalidPayload, RequestError, ValueOutOfRange, Valu
 Encoder = Callable[[Any], Any]
 
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
-INTEGER_BITS = {"smallint": 16, "integer": 32, "bigint": 64, "int": 32, "int2": 16, "int4": 32, "int8": 64}
+INTEGER_BITS = {
+    "tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "bigint": 64, "int": 32, "int2": 16, "int4": 32,
+    "int8": 64,
+}  # fmt: skip
 _MAX_DECIMAL_EXPONENT = 1000
 
 
@@ -303,6 +306,8 @@ def _without_zone(moment: datetime) -> datetime:
 
 def _timestamps(dialect: str) -> Encoder:
     """A moment in UTC; what comes without a zone is UTC. On SQLite as `Timestamp` columns hold it."""
+    if dialect == "mariadb":
+        return _to_local
     if dialect == "sqlite":
         return lambda value: _without_zone(_moment(value)).strftime("%Y-%m-%d %H:%M:%S.%f").rjust(26, "0")
     return lambda value: _without_zone(_moment(value)).isoformat(sep=" ") + "+00"
@@ -343,8 +348,13 @@ _SIMPLE: Mapping[str, Encoder] = {
     "unknown": _to_any,
     **{kind: _geometries(kind.partition(".")[2]) for kind in GEOMETRIES},
 }
+_DECIMALS: Mapping[str, Encoder] = {
+    "sqlite": _to_number,
+    "postgresql": _to_decimal,
+    "mariadb": lambda value: Decimal(_to_decimal(value)),  # as a text it would be compared as a float
+}
 _BY_DIALECT: Mapping[str, Callable[[str], Encoder]] = {
-    "float": lambda dialect: _to_float if dialect == "sqlite" else lambda value: repr(_to_float(value)),
-    "decimal": lambda dialect: _to_number if dialect == "sqlite" else _to_decimal,
+    "float": lambda dialect: (lambda value: repr(_to_float(value))) if dialect == "postgresql" else _to_float,
+    "decimal": lambda dialect: _DECIMALS[dialect],
     "timestamp": _timestamps,
 }

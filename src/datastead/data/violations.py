@@ -1,14 +1,15 @@
-"""What a database refuses, as typed errors: constraints, lengths, ranges and types, on SQLite and PostgreSQL alike."""
+"""What a database refuses, as typed errors: constraints, lengths, ranges and types, on every database alike."""
 
 import re
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from datastead.data.engine import Transaction
+from datastead.data.mariadb_reflection import index_columns
 from datastead.data.schema import Collection, Schema
 from datastead.data.values import shortened
 from datastead.data.wire import CONCEALED
@@ -57,6 +58,21 @@ _SQLITE_CODES: dict[str, Kind] = {
 }  # fmt: skip
 
 
+REFERENCED = 1451
+_MARIADB_CODES: dict[int, Kind] = {
+    1062: "unique", 1586: "unique", 1048: "not_null", 1364: "not_null", 1138: "not_null", 1451: "foreign_key",
+    1452: "foreign_key", 4025: "check", 1644: "raised", 1406: "too_long", 1153: "too_long", 1118: "too_long",
+    1264: "out_of_range", 1690: "out_of_range", 1367: "out_of_range", 1292: "wrong_type", 1366: "wrong_type",
+    1265: "wrong_type", 1525: "wrong_type", 1411: "wrong_type", 1416: "wrong_type", 1906: "wrong_type",
+    4079: "wrong_type", 1054: "stale", 1146: "stale", 1412: "stale", 1932: "stale", 1213: "busy", 1205: "busy",
+    1020: "busy", 1969: "busy", 1927: "busy", 1053: "busy", 2006: "busy", 2013: "busy", 2055: "busy",
+}  # fmt: skip
+_DUPLICATE = re.compile(r"Duplicate entry '(.*)' for key '(?:[^']*\.)?([^']+)'", re.DOTALL)
+_MARIADB_COLUMN = re.compile(r"(?:Column|column|Field) (?:`[^`]*`\.`[^`]*`\.`([^`]+)`|'([^']+)')")
+_MARIADB_KEY = re.compile(r"\(`[^`]*`\.`([^`]+)`, CONSTRAINT `([^`]+)` FOREIGN KEY \(`([^`]+)`")
+_MARIADB_CHECK = re.compile(r"CONSTRAINT `([^`]+)` failed")
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """What was refused. columns: where the database said so. table: the one at the other end of a foreign key.
@@ -78,6 +94,8 @@ class Violation:
 def violation_of(error: sa.exc.DBAPIError) -> Violation:
     """Reads the driver's error."""
     original = error.orig
+    if isinstance(original, Exception) and type(original).__module__.startswith("pymysql"):
+        return _of_mariadb(original)
     if hasattr(original, "sqlstate"):
         return _of_postgresql(original)
     return _of_sqlite(original)
@@ -97,6 +115,22 @@ def _of_postgresql(error: Any) -> Violation:
     # two tables and a constraint are named where something still refers to a row, one table where the row is missing
     is_referenced = kind == "foreign_key" and (error.diag.message_primary or "").count('"') > 4
     return Violation(kind, columns, match[2] if match else None, error.diag.constraint_name, referring, is_referenced)
+
+
+def _of_mariadb(error: Exception) -> Violation:
+    code, text = error.args[0], str(error.args[1]) if len(error.args) > 1 else ""
+    kind: Kind = _MARIADB_CODES.get(code, "wrong_type" if type(error).__name__ == "DataError" else "other")
+    if kind == "raised":
+        return Violation(kind, said=text)
+    if kind == "unique" and (match := _DUPLICATE.search(text)):
+        return Violation(kind, value=match[1], constraint=match[2])
+    if kind == "foreign_key" and (match := _MARIADB_KEY.search(text)):
+        is_referenced = code == REFERENCED
+        return Violation(kind, (match[3],), None, match[2], match[1], is_referenced)
+    if kind == "check" and (match := _MARIADB_CHECK.search(text)):
+        return Violation(kind, constraint=match[1])
+    column = _MARIADB_COLUMN.search(text)
+    return Violation(kind, (column[1] or column[2],) if column else ())
 
 
 def _of_sqlite(error: Any) -> Violation:
@@ -125,12 +159,19 @@ def typed_error(
 
     row: the values that were to be written. transaction: to look for the missing item, where it is not named.
     """
-    found = violation_of(error)
+    found = _with_columns(violation_of(error), transaction, collection)
     if found.kind == "foreign_key":
         return _foreign_key(found, transaction, schema, collection, row)
     if found.kind in {"too_long", "out_of_range", "wrong_type"}:
         return _unfit(found, collection, row, error)
     return _constraint(found, collection, row)
+
+
+def _with_columns(found: Violation, transaction: Transaction | None, collection: Collection) -> Violation:
+    """With the columns of the index that MariaDB has named."""
+    if found.kind != "unique" or found.columns or found.constraint is None or transaction is None:
+        return found
+    return replace(found, columns=index_columns(transaction, collection.name, found.constraint))
 
 
 def _constraint(found: Violation, collection: Collection, row: Mapping[str, Any]) -> DatasteadError | None:

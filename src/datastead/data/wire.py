@@ -32,7 +32,7 @@ def decoder(field: Field, dialect: str) -> Decoder | None:
         return _EVERYWHERE.get(field.type) or _SQLITE.get(field.type)
     if field.type == "boolean" and field.column is not None and field.column.data_type != "boolean":
         return _from_boolean
-    return _EVERYWHERE.get(field.type) or _POSTGRESQL.get(field.type)
+    return _EVERYWHERE.get(field.type) or _OTHERS.get(field.type)
 
 
 def _conceal(_: Any) -> str:
@@ -139,4 +139,4 @@ _EVERYWHERE: Mapping[str, Decoder] = {
     "binary": plain,
 }
 _SQLITE: Mapping[str, Decoder] = {"boolean": _from_boolean, "date": _from_date}
-_POSTGRESQL: Mapping[str, Decoder] = {"unknown": plain}
+_OTHERS: Mapping[str, Decoder] = {"unknown": plain}

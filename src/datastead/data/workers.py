@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 GROUP_MAX = 64
 SESSION_IDLE_S = 60.0
+ATTEMPTS = 5
 
 
 class Job(Generic[T]):
@@ -282,15 +283,20 @@ def write_group(link: Link, jobs: Sequence[Job[Any]]) -> None:
 
 
 def _write_alone(link: Link, job: Job[Any]) -> None:
-    try:
-        link.begin(write=True)
-        result = job.work(link)
-        link.control("COMMIT")
-    except Exception as error:  # noqa: BLE001  the edge of the thread: it is raised where the work was asked for
-        _roll_back(link)
-        job.settle(error=error)
-    else:
-        job.settle(result)
+    """Again, where another transaction was in its way and the database has undone this one."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            link.begin(write=True)
+            result = job.work(link)
+            link.control("COMMIT")
+        except Exception as error:  # noqa: BLE001  the edge of the thread: it is raised where the work was asked for
+            _roll_back(link)
+            if attempt < ATTEMPTS and link.is_conflict(error):
+                continue
+            job.settle(error=error)
+        else:
+            job.settle(result)
+        return
 
 
 def _write_together(link: Link, jobs: Sequence[Job[Any]]) -> bool:

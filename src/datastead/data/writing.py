@@ -42,7 +42,22 @@ class Writer:
     def update(self, row: Row, keys: Sequence[Any]) -> Work:
         """Changes the items with these keys; the keys of those that there are."""
         names = tuple(row)
+        if self._database.dialect == "mariadb":
+            return self._update_found(names, row, keys)
         return self._by_key(keys, lambda count: self._update(names, count), row)
+
+    def _update_found(self, names: tuple[str, ...], row: Row, keys: Sequence[Any]) -> Work:
+        """The same for MariaDB, whose UPDATE does not say which rows it has changed: they are locked before."""
+        find, key = self._by_key(keys, self._lock, {}), self._key.name
+        change = self._by_key(keys, lambda count: self._update(names, count, tells=False), row)
+
+        def work(transaction: Transaction) -> Keys:
+            found = find(transaction)
+            if found:
+                change(transaction)
+            return [row[key] for _ in found] if key in row else found
+
+        return work
 
     def delete(self, keys: Sequence[Any]) -> Work:
         """Deletes the items with these keys; the keys of those that there were."""
@@ -65,7 +80,7 @@ class Writer:
             return transaction.raw(statement, parameters)
         except sa.exc.DBAPIError as error:
             # after an error PostgreSQL answers nothing more in a transaction; it has said which field it was by itself
-            lookup = transaction if transaction.dialect == "sqlite" else None
+            lookup = transaction if transaction.dialect != "postgresql" else None
             refused = typed_error(error, lookup, self._schema, self._collection, row)
             if refused is None:
                 raise
@@ -77,16 +92,17 @@ class Writer:
             lambda: sa.insert(self._table).values(self._assignments(names)).returning(self._key),
         )
 
-    def _update(self, names: tuple[str, ...], count: int) -> Prepared:
-        return self._kept(
-            ("update", names, count),
-            lambda: (
-                sa.update(self._table)
-                .values(self._assignments(names))
-                .where(self._is_one_of(count))
-                .returning(self._key)
-            ),
-        )
+    def _update(self, names: tuple[str, ...], count: int, *, tells: bool = True) -> Prepared:
+        """tells: which rows it has changed."""
+
+        def build() -> sa.Update:
+            update = sa.update(self._table).values(self._assignments(names)).where(self._is_one_of(count))
+            return update.returning(self._key) if tells else update
+
+        return self._kept(("update", names, count), build)
+
+    def _lock(self, count: int) -> Prepared:
+        return self._kept(("lock", count), lambda: sa.select(self._key).where(self._is_one_of(count)).with_for_update())
 
     def _delete(self, count: int) -> Prepared:
         return self._kept(

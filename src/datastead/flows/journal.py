@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from datastead.data.engine import Transaction
 from datastead.data.system import Timestamp, runs, steps
+from datastead.data.upserts import insert_missing, upsert
 from datastead.flows.model import FlowDefinition, OperationDefinition
 
 ENDED = ("resolved", "rejected")
@@ -58,7 +58,7 @@ class Run:
 def add(transaction: Transaction, new: Sequence[Run]) -> None:
     """Writes runs that are to be carried out; those that are there already are left alone."""
     if new:
-        transaction.execute(_insert(transaction, runs).on_conflict_do_nothing(), [_run_row(run) for run in new])
+        transaction.execute(insert_missing(transaction.dialect, runs), [_run_row(run) for run in new])
 
 
 def add_ended(
@@ -68,10 +68,10 @@ def add_ended(
     """Writes a run that was carried out in memory, or was refused."""
     row = _run_row(run) | {"status": status, "error": error, "result": result, "finished_at": finished_at}
     row |= {"started_at": run.started_at or run.created_at}
-    transaction.execute(_insert(transaction, runs).values(row).on_conflict_do_nothing())
+    transaction.execute(insert_missing(transaction.dialect, runs), row)
     if done:
         rows = [_step_row(run.id, step) for step in done]
-        transaction.execute(_insert(transaction, steps).on_conflict_do_nothing(), rows)
+        transaction.execute(insert_missing(transaction.dialect, steps), rows)
 
 
 def has_work() -> sa.Select[Any]:
@@ -82,31 +82,32 @@ def has_work() -> sa.Select[Any]:
 def claim(transaction: Transaction, owner: str, now: datetime, lease_s: float, limit: int) -> list[Run]:
     """Takes the oldest runs that nobody holds, with their steps so far."""
     wanted = sa.select(runs.c.id).where(_is_claimable(_moment(now))).order_by(runs.c.created_at).limit(limit)
-    if transaction.dialect == "postgresql":
-        wanted = wanted.with_for_update(skip_locked=True)
-    taken = transaction.execute(
-        sa.update(runs)
-        .where(runs.c.id.in_(wanted))
-        .values(
-            status="running", owner=owner, lease_until=now + timedelta(seconds=lease_s),
-            started_at=sa.func.coalesce(runs.c.started_at, _moment(now)),
-        )
-        .returning(*runs.c)
-    ).all()  # fmt: skip
-    found = sorted((_run(row) for row in taken), key=lambda run: run.created_at)
-    return _with_steps(transaction, found)
+    started = sa.func.coalesce(runs.c.started_at, _moment(now))
+    taken = _taken(transaction, wanted, owner, now + timedelta(seconds=lease_s), started)
+    return _with_steps(transaction, sorted((_run(row) for row in taken), key=lambda run: run.created_at))
 
 
 def take(transaction: Transaction, run_id: str, owner: str, now: datetime, lease_s: float) -> Run | None:
     """Takes one run, where nobody holds it and it has not ended."""
-    statement = (
-        sa.update(runs)
-        .where(runs.c.id == run_id, _is_claimable(_moment(now)))
-        .values(status="running", owner=owner, lease_until=now + timedelta(seconds=lease_s), started_at=now)
-        .returning(*runs.c)
-    )
-    row = transaction.execute(statement).one_or_none()
-    return _with_steps(transaction, [_run(row)])[0] if row else None
+    wanted = sa.select(runs.c.id).where(runs.c.id == run_id, _is_claimable(_moment(now)))
+    taken = _taken(transaction, wanted, owner, now + timedelta(seconds=lease_s), _moment(now))
+    return _with_steps(transaction, [_run(row) for row in taken])[0] if taken else None
+
+
+def _taken(
+    transaction: Transaction, wanted: sa.Select[Any], owner: str, until: datetime, started: sa.ColumnElement[Any]
+) -> list[sa.Row[Any]]:
+    """Takes the runs that the query finds, as far as nobody else is about to; their rows."""
+    if transaction.dialect != "sqlite":
+        wanted = wanted.with_for_update(skip_locked=True)
+    change = sa.update(runs).values(status="running", owner=owner, lease_until=until, started_at=started)
+    if transaction.dialect != "mariadb":
+        return list(transaction.execute(change.where(runs.c.id.in_(wanted)).returning(*runs.c)))
+    keys = list(transaction.execute(wanted).scalars())  # its UPDATE gives no rows, and reads no table that it changes
+    if not keys:
+        return []
+    transaction.execute(change.where(runs.c.id.in_(keys)))
+    return list(transaction.execute(sa.select(runs).where(runs.c.id.in_(keys))))
 
 
 def renew(transaction: Transaction, owner: str, held: Sequence[str], until: datetime) -> None:
@@ -143,7 +144,7 @@ def release_all_of(transaction: Transaction, dead: Sequence[str]) -> None:
 def hold(transaction: Transaction, run: Run) -> None:
     """Raises `LeaseLost` where the run's owner does not hold it any more. Locks the run until the transaction ends."""
     statement = sa.select(runs.c.id).where(runs.c.id == run.id, runs.c.owner == run.owner, runs.c.status == "running")
-    if transaction.dialect == "postgresql":
+    if transaction.dialect != "sqlite":
         statement = statement.with_for_update()
     if transaction.execute(statement).first() is None:
         raise LeaseLost(run.id)
@@ -153,9 +154,9 @@ def save_step(transaction: Transaction, run: Run, step: Step) -> None:
     """Writes a step as it is now: begun, or done. Raises `LeaseLost`."""
     hold(transaction, run)
     row = _step_row(run.id, step)
-    statement = _insert(transaction, steps).values(row)
-    changed = {name: statement.excluded[name] for name in row if name not in ("run", "position")}
-    transaction.execute(statement.on_conflict_do_update(index_elements=["run", "position"], set_=changed))
+    changed = [name for name in row if name not in {"run", "position"}]
+    statement = upsert(transaction.dialect, steps, lambda new: {name: new[name] for name in changed})
+    transaction.execute(statement, row)
 
 
 def end_run(
@@ -194,11 +195,6 @@ def _moment(now: datetime) -> sa.ColumnElement[Any]:
 def _is_claimable(now: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     is_free = sa.or_(runs.c.lease_until.is_(None), runs.c.lease_until < now)
     return sa.or_(runs.c.status == "pending", sa.and_(runs.c.status == "running", is_free))
-
-
-def _insert(transaction: Transaction, table: sa.Table) -> Any:
-    """An INSERT that can say what to do on a conflict: both dialects do, each with its own class."""
-    return postgresql.insert(table) if transaction.dialect == "postgresql" else sqlite.insert(table)
 
 
 def _run_row(run: Run) -> dict[str, Any]:

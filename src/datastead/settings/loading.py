@@ -125,12 +125,14 @@ def _check_providers(settings: Settings) -> None:
 
 
 def _check_database(given: Mapping[str, Variable]) -> None:
-    """PostgreSQL's variables without a word that PostgreSQL is meant would be left unused, in silence."""
+    """A server's variables without a word which server is meant would be left unused, in silence."""
     if given.keys() & {"DATABASE_URL", "DB_CONNECTION_STRING", "DB_CLIENT"}:
         return
     for name in ("DB_HOST", "DB_DATABASE", "DB_USER"):
         if name in given:
-            raise InvalidSettings(f"{given[name].shown} is set, and `DB_CLIENT` is not: add `DB_CLIENT=pg`.")
+            raise InvalidSettings(
+                f"{given[name].shown} is set, and `DB_CLIENT` is not: add `DB_CLIENT=pg`, or `DB_CLIENT=mysql`."
+            )
 
 
 def _warn_of_near_names(found: Mapping[str, Variable]) -> None:

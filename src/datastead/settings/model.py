@@ -104,14 +104,16 @@ class Settings(AccessSettings):
     admin_token: SecretStr | None = Field(None, description="A static token for the first administrator.")
 
     database_url: DatabaseUrl | None = Field(
-        None, description="`sqlite:///data.db` or `postgresql://user@host/name`. Goes before the `DB_*` variables."
+        None,
+        description="`sqlite:///data.db`, `postgresql://user@host/name` or `mariadb://user@host/name`."
+        " Goes before the `DB_*` variables.",
     )
-    db_client: DbClient = Field("sqlite3", description="Which database, without `DATABASE_URL`.")
+    db_client: DbClient = Field("sqlite3", description="Which database, without `DATABASE_URL`; `mysql` is MariaDB.")
     db_filename: str = Field("data.db", description="The SQLite file.")
-    db_host: str | None = Field(None, description="PostgreSQL's host.")
-    db_port: int | None = Field(None, ge=1, le=65535, description="PostgreSQL's port.")
-    db_database: str | None = Field(None, description="The name of the PostgreSQL database.")
-    db_user: str | None = Field(None, description="PostgreSQL's user.")
+    db_host: str | None = Field(None, description="PostgreSQL's or MariaDB's host.")
+    db_port: int | None = Field(None, ge=1, le=65535, description="PostgreSQL's or MariaDB's port.")
+    db_database: str | None = Field(None, description="The name of the database there.")
+    db_user: str | None = Field(None, description="The user there.")
     db_password: SecretStr | None = Field(None, description="The password of that user.")
     db_connection_string: DatabaseUrl | None = Field(
         None, description="A URL like `DATABASE_URL`, which goes before it."
@@ -327,7 +329,8 @@ class Settings(AccessSettings):
         password = f":{quote(self.db_password.get_secret_value(), safe='')}" if self.db_password else ""
         host = f"[{self.db_host}]" if self.db_host and ":" in self.db_host else self.db_host or "localhost"
         address = f"{host}:{self.db_port}" if self.db_port else host
-        return f"postgresql://{user}{password}{'@' if user else ''}{address}/{quote(self.db_database or '', safe='')}"
+        kind = "postgresql" if self.db_client == "pg" else "mariadb"
+        return f"{kind}://{user}{password}{'@' if user else ''}{address}/{quote(self.db_database or '', safe='')}"
 
 
 def _resolved(url: str, folder: Path) -> str:

@@ -10,8 +10,13 @@ from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr
 
 SIZE_UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}  # bytes
 DURATION_UNITS = {"": 0.001, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
-DATABASE_SCHEMES = {"sqlite": "sqlite", "postgres": "postgresql", "postgresql": "postgresql"}
-DATABASE_URLS = "`sqlite:///data.db` or `postgresql://user:password@host:5432/name`"
+DATABASE_SCHEMES = {
+    "sqlite": "sqlite", "postgres": "postgresql", "postgresql": "postgresql",
+    "mysql": "mariadb", "mariadb": "mariadb",
+}  # fmt: skip
+DATABASE_URLS = (
+    "`sqlite:///data.db`, `postgresql://user:password@host:5432/name` or `mariadb://user:password@host:3306/name`"
+)
 
 
 def _parsed(value: Any) -> Any:
@@ -132,9 +137,8 @@ def _lowered(value: Any) -> Any:
 
 
 def _client(value: Any) -> Any:
-    if value in {"mysql", "mysql2", "mariadb"}:
-        raise ValueError("`sqlite3` or `pg`: MySQL and MariaDB are not supported yet")
-    return {"postgres": "pg", "postgresql": "pg", "sqlite": "sqlite3"}.get(value, value)
+    known = {"postgres": "pg", "postgresql": "pg", "sqlite": "sqlite3", "mariadb": "mysql", "mysql2": "mysql"}
+    return known.get(value, value)
 
 
 def _database_url(value: Any) -> Any:
@@ -146,8 +150,6 @@ def _database_url(value: Any) -> Any:
     if parts is None:
         raise ValueError(DATABASE_URLS)
     scheme = parts.scheme.partition("+")[0]
-    if scheme in {"mysql", "mariadb"}:
-        raise ValueError(f"{DATABASE_URLS}: MySQL and MariaDB are not supported yet")
     if scheme not in DATABASE_SCHEMES or "://" not in text or (scheme == "sqlite" and parts.netloc):
         raise ValueError(DATABASE_URLS)
     return value
@@ -169,4 +171,4 @@ Origins = Annotated[list[str], BeforeValidator(_origins)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 SameSite = Annotated[Literal["strict", "lax", "none"], BeforeValidator(_lowered)]
 CookieName = Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")]
-DbClient = Annotated[Literal["sqlite3", "pg"], BeforeValidator(_client)]
+DbClient = Annotated[Literal["sqlite3", "pg", "mysql"], BeforeValidator(_client)]

@@ -39,7 +39,7 @@ def add_missing_columns(transaction: Transaction, table: sa.Table) -> None:
 
 
 def _migrate(transaction: Transaction) -> list[str]:
-    if transaction.dialect == "postgresql":
+    if transaction.dialect == "postgresql":  # on MariaDB an alteration is the only one anyway
         transaction.execute(sa.select(sa.func.pg_advisory_xact_lock(PG_LOCK)))
     table = system.migrations
     table.create(transaction.connection, checkfirst=True)

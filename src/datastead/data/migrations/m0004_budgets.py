@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from datastead.data import system
 from datastead.data.engine import Transaction
 from datastead.data.migrations import add_missing_columns
+from datastead.data.upserts import insert_missing
 
 _NUMBERED = (
     "ALTER TABLE datastead_ai_calls ALTER COLUMN sequence SET DEFAULT pg_current_xact_id()::text::bigint",
@@ -14,6 +15,11 @@ _NUMBERED = (
 )
 """PostgreSQL commits in another order than it numbers rows in; but what is before every transaction that is open can be
 told by the transaction's id (see `ai/sums.py`)."""
+_COUNTED = (
+    "ALTER TABLE datastead_ai_calls MODIFY sequence BIGINT NOT NULL AUTO_INCREMENT,"
+    " ADD UNIQUE INDEX IF NOT EXISTS datastead_ai_calls_sequence (sequence)"
+)
+"""On MariaDB rows have numbers; the counter `ledger` is locked by who writes one, and by who reads the last."""
 
 
 def upgrade(transaction: Transaction) -> None:
@@ -25,3 +31,6 @@ def upgrade(transaction: Transaction) -> None:
     if transaction.dialect == "postgresql":
         for statement in _NUMBERED:
             transaction.execute(sa.text(statement))
+    elif transaction.dialect == "mariadb":
+        transaction.execute(sa.text(_COUNTED))
+        transaction.execute(insert_missing("mariadb", system.versions), {"name": "ledger", "version": 0})
