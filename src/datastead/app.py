@@ -25,7 +25,9 @@ from datastead.auth.users import NewUser, ensure_admin
 from datastead.context import Clock, Services, system_clock
 from datastead.data import workspace
 from datastead.data.engine import Database
+from datastead.data.history import ACTIVITY, REVISIONS, refuse_changes
 from datastead.data.migrations import migrate
+from datastead.data.retention import Retention
 from datastead.data.schema import Schemas
 from datastead.events import Bus
 from datastead.extensions import Registry
@@ -129,6 +131,8 @@ async def open_services(
         rules.install(bus)
         realtime = Realtime(database, bus, Feed(database, clock)) if settings.websockets_enabled else None
         workspace.install(bus)
+        for kept in (ACTIVITY, REVISIONS):
+            bus.on_guard(kept, refuse_changes)
         services = Services(
             settings,
             registry,
@@ -159,6 +163,10 @@ async def open_services(
             stack.push_async_callback(realtime.stop)
         await flows.start(services, dispatch=dispatch)
         stack.push_async_callback(flows.stop)
+        if dispatch:
+            retention = Retention(services)
+            retention.start()
+            stack.push_async_callback(retention.stop)
         yield services, first_admin
 
 

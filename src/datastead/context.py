@@ -38,6 +38,8 @@ class Actor:
 
     policies: the ids of those that apply to the user, beside those of the public.
 
+    ip, user_agent, origin: of the request, where there is one; origin is the page that sent it.
+
     lacks_tfa: the policies ask for a second factor, which the user has yet to set up: until then they grant nothing.
 
     share: the id of a share, for whoever has its link: `grants` is all that such an actor may do.
@@ -55,6 +57,7 @@ class Actor:
     has_app_access: bool = False
     ip: str | None = None
     user_agent: str | None = None
+    origin: str | None = None
     token: str | None = None
     policies: tuple[str, ...] = ()
     lacks_tfa: bool = False

@@ -107,6 +107,11 @@ WHO_MAY: dict[tuple[str, str], str] = {
             ("DELETE", ""),
         )
     },
+    # What was done is read by whom a policy lets; without one, by administrators.
+    ("GET", "/activity"): ADMIN,
+    ("GET", "/activity/{activity}"): ADMIN,
+    ("GET", "/revisions"): ADMIN,
+    ("GET", "/revisions/{revision}"): ADMIN,
     ("GET", "/roles/me"): USER,
     ("GET", "/policies/me/globals"): ANYBODY,
     ("GET", "/permissions/me"): ANYBODY,
@@ -120,7 +125,8 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/server/ping"): ANYBODY,
 }
 GUARDED = (
-    *AROUND_ITEMS, "access", "ai", "assets", "files", "folders", "permissions", "policies", "roles", "server", "settings", "users",
+    *AROUND_ITEMS, "access", "activity", "ai", "assets", "files", "folders", "permissions", "policies", "revisions",
+    "roles", "server", "settings", "users",
 )  # fmt: skip
 """The first parts of the paths that the table is about."""
 
@@ -191,6 +197,8 @@ def places(server: Server, database_url: str, tmp_path: Path) -> dict[str, str]:
     made["access"] = server.post("/access", {"policy": policy, "role": made["role"].data["id"]})
     assert {answer.status for answer in made.values()} == {200}
     named = {"call": call["id"], "model": "gpt-5", "collection": "directus_files"}
+    revision = server.get("/revisions?sort=-id&limit=1").data[0]
+    named |= {"revision": revision["id"], "activity": revision["activity"]}
     found = {**named, **{name: answer.data["id"] for name, answer in made.items()}}
     found["admin"] = server.get("/users/me").data["id"]
     found["versioned"] = f"versioned_{uuid4().hex[:8]}"

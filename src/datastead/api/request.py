@@ -1,6 +1,7 @@
 """A request's `Context`: who calls, from where; and its query string, parsed once."""
 
 import itertools
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -32,7 +33,7 @@ def services_of(scope: Scope) -> Services:
 async def context_of(scope: Scope, parameters: dict[str, Any]) -> Context:
     """The unit of work for a request. parameters: its query, parsed; `access_token` is taken out of it."""
     state = scope["app"].state
-    bearer, user_agent, cookies = headers_of(scope)
+    bearer, user_agent, cookies, origin = headers_of(scope)
     client = scope.get("client")
     ip = client[0] if client else None
     token = _one_token(bearer, parameters.pop("access_token", None))
@@ -45,6 +46,8 @@ async def context_of(scope: Scope, parameters: dict[str, Any]) -> Context:
         actor = await authenticator.actor(token, ip, user_agent)
         if actor.lacks_tfa and not scope["path"].startswith(WITHOUT_TFA):
             raise Forbidden(NEEDS_TFA, reason=NEEDS_TFA)
+    if origin is not None:
+        actor = replace(actor, origin=origin)
     return new_context(state.services, actor)
 
 
@@ -98,8 +101,8 @@ async def json_of(ctx: Context, request: Request) -> Any:
 
 async def _visitor(request: Request) -> Context:
     """Whoever asks to be let in: nobody yet, whatever tokens and cookies there may be from before."""
-    client, (_, user_agent, _) = request.client, headers_of(request.scope)
-    actor = Actor(ip=client.host if client else None, user_agent=user_agent)
+    client, (_, user_agent, _, origin) = request.client, headers_of(request.scope)
+    actor = Actor(ip=client.host if client else None, user_agent=user_agent, origin=origin)
     return new_context(services_of(request.scope), actor)
 
 
@@ -111,17 +114,24 @@ def new_context(services: Services, actor: Actor) -> Context:
     return Context(services, actor, f"{_PROCESS}-{next(_COUNT)}")
 
 
-def headers_of(scope: Scope) -> tuple[str | None, str | None, str | None]:
-    """The bearer token, the user agent, and the cookies."""
-    bearer = user_agent = cookies = None
+def headers_of(scope: Scope) -> tuple[str | None, str | None, str | None, str | None]:
+    """The bearer token, the user agent, the cookies, and the origin."""
+    bearer = user_agent = cookies = origin = None
     for name, value in scope["headers"]:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             bearer = value[7:].strip().decode("latin-1")
         elif name == b"user-agent":
-            user_agent = value.decode("latin-1")[:255].replace("\0", "")
+            user_agent = _text(value)
         elif name == b"cookie":
             cookies = value.decode("latin-1")
-    return bearer or None, user_agent, cookies
+        elif name == b"origin":
+            origin = _text(value)
+    return bearer or None, user_agent, cookies, origin
+
+
+def _text(header: bytes) -> str:
+    """As databases take it."""
+    return header.decode("latin-1")[:255].replace("\0", "")
 
 
 def _one_token(bearer: str | None, given: Any) -> str | None:

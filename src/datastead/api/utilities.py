@@ -1,6 +1,7 @@
 """`/utils`: small services: hashes, random texts, the order of items, and what is kept in memory let go."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,10 +11,15 @@ from datastead.api.answers import NoContent, data
 from datastead.api.body import invalid
 from datastead.api.openapi import OBJECT, json_body
 from datastead.api.request import Body, Parameters, RequestContext
+from datastead.auth.accounts import COLLECTION as USERS
+from datastead.auth.accounts import Accounts
 from datastead.auth.passwords import hash_password, verify_password
 from datastead.context import Context
 from datastead.data.nesting import is_key
 from datastead.data.permissions import require_admin
+from datastead.data.project import COLLECTION as SETTINGS
+from datastead.data.project import ProjectSettings
+from datastead.data.reverting import Write, revert
 from datastead.data.sorting import move
 from datastead.errors import InvalidCredentials
 
@@ -57,12 +63,30 @@ async def sort_items(ctx: RequestContext, collection: str, body: Body) -> Respon
     return NoContent()
 
 
+@router.post("/revert/{revision}")
+async def revert_item(ctx: RequestContext, revision: str) -> Response:
+    """Gives an item the values again that a revision has kept of it."""
+    await revert(ctx, revision, WRITERS)
+    return NoContent()
+
+
 @router.post("/cache/clear")
 async def clear_cache(ctx: RequestContext) -> Response:
     """Lets go of what this process keeps of the schema; it is read again with the next request."""
     require_admin(ctx.actor)
     ctx.services.schemas.forget()
     return data(None)
+
+
+async def _write_user(ctx: Context, key: Any, changes: Mapping[str, Any]) -> None:
+    await Accounts(ctx).update([key], changes)
+
+
+async def _write_settings(ctx: Context, _: Any, changes: Mapping[str, Any]) -> None:
+    await ProjectSettings(ctx).write(changes)
+
+
+WRITERS: Mapping[str, Write] = {USERS: _write_user, SETTINGS: _write_settings}
 
 
 def _require_user(ctx: Context) -> None:

@@ -6,7 +6,7 @@ In the mode `session` that token is a claim of the access token, which is a cook
 import asyncio
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from datastead.auth.tokens import issue_access_token
 from datastead.context import Context
 from datastead.data import system
 from datastead.data.engine import Transaction
+from datastead.data.history import record_login
 from datastead.errors import InvalidCredentials, InvalidOtp, InvalidPayload, RouteNotFound
 from datastead.events import Event
 
@@ -162,8 +163,10 @@ async def new_session(ctx: Context, identity: Identity, mode: Mode) -> Session:
         )
         if identity.user is None:
             return _session(ctx, identity, token, mode)
+        who = replace(identity.actor(ctx.actor.ip, ctx.actor.user_agent), origin=ctx.actor.origin)
+        await record_login(inside.acting_as(who))
         event = Event("action", "auth.login", "auth.login", payload={"user": identity.user}, keys=(identity.user,))
-        await ctx.services.bus.action(inside.acting_as(identity.actor(ctx.actor.ip)), [event])
+        await ctx.services.bus.action(inside.acting_as(who), [event])
     return _session(ctx, identity, token, mode)
 
 

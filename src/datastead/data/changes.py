@@ -23,7 +23,7 @@ from datastead.data.columns import (
 )
 from datastead.data.describe import Shape, collection_shape, field_shape, relation_shape
 from datastead.data.engine import Transaction
-from datastead.data.metas import Metas, forget_collection, forget_field, forget_relation
+from datastead.data.metas import Metas
 from datastead.data.permissions import readable_schema, require_admin
 from datastead.data.schema import Collection, Field, ForeignKey, Relation, Schema, bump
 from datastead.errors import Forbidden, UnprocessableContent
@@ -104,7 +104,7 @@ class Changes:
             if not is_folder(payload):
                 ddl.create_table(transaction, name, columns)
             meta = dict(checked_object(payload.get("meta"), "meta"))
-            Metas(self._database, schema).insert(transaction, "directus_collections", meta | {"collection": name})
+            Metas(self._ctx, schema).insert(transaction, "directus_collections", meta | {"collection": name})
             for position, entry in enumerate(fields, 1):
                 self._insert_field_meta(schema, transaction, name, entry, position)
 
@@ -123,7 +123,7 @@ class Changes:
     async def update_collections(self, changes: Sequence[Mapping[str, Any]]) -> list[Shape]:
         """Changes what is said of collections, each of which its entry names, all or none."""
         schema = await self._schema()
-        metas = Metas(self._database, schema)
+        metas = Metas(self._ctx, schema)
         asked = [(schema.collection(_text(entry, "collection")).name, entry.get("meta")) for entry in changes]
         wanted = {name: meta for name, given in asked if (meta := checked_object(given, "meta"))}
 
@@ -148,7 +148,7 @@ class Changes:
                     ddl.drop_foreign_key(transaction, relation.collection, relation.column)
             if collection.has_table:
                 ddl.drop_table(transaction, name)
-            forget_collection(transaction, name)
+            Metas(self._ctx, schema).forget_collection(transaction, name)
 
         await self._alter(work)
 
@@ -198,7 +198,7 @@ class Changes:
                 change(transaction)
             if meta:
                 row = {"collection": collection, "field": field}
-                Metas(self._database, schema).upsert(transaction, "directus_fields", row, meta)
+                Metas(self._ctx, schema).upsert(transaction, "directus_fields", row, meta)
 
         return work
 
@@ -217,7 +217,7 @@ class Changes:
                 if column.foreign_key is not None and self._dialect == "sqlite":
                     ddl.drop_foreign_key(transaction, collection, column)
                 ddl.drop_column(transaction, collection, column)
-            forget_field(transaction, collection, field)
+            Metas(self._ctx, schema).forget_field(transaction, collection, field)
 
         await self._alter(work)
 
@@ -242,7 +242,7 @@ class Changes:
                 ddl.add_foreign_key(transaction, collection, field, key)
             meta = dict(checked_object(payload.get("meta"), "meta"))
             row = {"many_collection": collection, "many_field": field, "one_collection": related}
-            Metas(self._database, schema).insert(transaction, "directus_relations", meta | row)
+            Metas(self._ctx, schema).insert(transaction, "directus_relations", meta | row)
 
         await self._alter(work)
         return await self.read_relation(collection, field)
@@ -264,7 +264,7 @@ class Changes:
             if meta:
                 row = {"many_collection": collection, "many_field": field}
                 changes = {**meta, "one_collection": related}
-                Metas(self._database, schema).upsert(transaction, "directus_relations", row, changes)
+                Metas(self._ctx, schema).upsert(transaction, "directus_relations", row, changes)
 
         await self._alter(work)
         return await self.read_relation(collection, field)
@@ -278,7 +278,7 @@ class Changes:
         def work(transaction: Transaction) -> None:
             if relation.column is not None:
                 ddl.drop_foreign_key(transaction, collection, relation.column)
-            forget_relation(transaction, collection, field)
+            Metas(self._ctx, schema).forget_relation(transaction, collection, field)
 
         await self._alter(work)
 
@@ -321,7 +321,7 @@ class Changes:
         if special and special not in words and not (special == "alias" and words):
             words.append(special)
         row = meta | {"collection": collection, "field": payload["field"], "special": words or None}
-        Metas(self._database, schema).insert(transaction, "directus_fields", {"sort": position} | row)
+        Metas(self._ctx, schema).insert(transaction, "directus_fields", {"sort": position} | row)
 
     async def _alter(self, work: Callable[[Transaction], T]) -> T:
         """Carries the change out and tells every process, in one transaction."""

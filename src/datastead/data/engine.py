@@ -45,9 +45,16 @@ class Transaction:
         """Runs a statement of SQLAlchemy's."""
         return self._link.connection.execute(statement, parameters)
 
-    def raw(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Runs prepared SQL on the driver: the cheap path. Moments, JSON, UUIDs and decimals come as text."""
+    def raw(self, prepared: Prepared, parameters: Mapping[str, Any] | list[Any]) -> list[tuple[Any, ...]]:
+        """Runs prepared SQL on the driver: the cheap path. Moments, JSON, UUIDs and decimals come as text.
+
+        parameters: by name, or in the order in which they stand in the SQL.
+        """
         return self._link.fetch(prepared, parameters)
+
+    def control(self, sql: str) -> None:
+        """SAVEPOINT and the like, on the driver."""
+        self._link.control(sql)
 
     @property
     def connection(self) -> sa.Connection:

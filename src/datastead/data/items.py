@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from datastead.context import Context
 from datastead.data import payloads
 from datastead.data.engine import Transaction
 from datastead.data.facts import learn
+from datastead.data.history import History
 from datastead.data.nesting import inspect, links_of, require_depth
 from datastead.data.permissions import GOVERNING, Action, admitted, changeable, rights_of
 from datastead.data.query import Query
@@ -17,6 +19,7 @@ from datastead.data.reading import Reader
 from datastead.data.relations import Nested
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Schema
+from datastead.data.stored import stored_of
 from datastead.data.violations import violation_of
 from datastead.data.writing import Writer
 from datastead.errors import (
@@ -34,6 +37,8 @@ Key = Any
 Item = dict[str, Any]
 
 EVERY_ITEM = Query(limit=-1)
+_Written = tuple[list[Key], list[int]]
+"""The keys of items, and the ids of their revisions, where there are any."""
 
 
 class _Target(NamedTuple):
@@ -54,13 +59,14 @@ class _Target(NamedTuple):
 class Items:
     """The items of a collection. Inside a transaction (`ctx.connection`) it takes part in that.
 
-    depth: 1, or how deep they lie in the payload of others.
+    depth: 1, or how deep they lie in the payload of others. revisions: where those of what is written are noted.
     """
 
-    def __init__(self, ctx: Context, collection: str, *, depth: int = 1) -> None:
+    def __init__(self, ctx: Context, collection: str, *, depth: int = 1, revisions: list[int] | None = None) -> None:
         self._ctx = ctx
         self._name = collection
         self._depth = depth
+        self._revisions = [] if revisions is None else revisions
 
     @property
     def collection(self) -> str:
@@ -96,7 +102,7 @@ class Items:
     async def write_singleton(self, payload: Mapping[str, Any], *, emit: bool = True) -> Key:
         """Changes the only item of a singleton, or creates it; its key."""
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name, depth=self._depth)
+            items = Items(ctx, self._name, depth=self._depth, revisions=self._revisions)
             keys = await items.keys(Query(limit=1))
             if not keys:
                 return await items.create(payload, emit=emit)
@@ -121,17 +127,18 @@ class Items:
         if not checked:
             return []
         async with self._ctx.transaction() as ctx:
-            database, nested = ctx.services.database, self._nested(ctx, target, emit=emit)
+            dialect = ctx.services.database.dialect
             filled = [await self._filled(ctx, target, payload, emit=emit) for payload in checked]
             is_plain = all(map(links_of(*target).is_plain, filled))
-            flat = filled if is_plain else [await nested.before(payload) for payload in filled]
+            around = [] if is_plain else [self._nested(ctx, target, emit=emit) for _ in filled]
+            flat = filled if is_plain else [await one.before(own) for one, own in zip(around, filled, strict=True)]
             await self._guarded(ctx, "create", *((payload, ()) for payload in flat))
-            rows = [payloads.row_of(*target, payload, "create", database.dialect) for payload in flat]
-            keys = await self._run(ctx, Writer(database, *target).insert(rows))
+            rows = [payloads.row_of(*target, payload, "create", dialect) for payload in flat]
+            keys, revisions = await self._run(ctx, self._inserting(ctx, target, rows))
             await self._settle(ctx, "create", keys)
-            if not is_plain:
-                for key, payload in zip(keys, filled, strict=True):
-                    await nested.after(key, payload, is_new=True)
+            for one, key, payload in zip(around, keys, filled, strict=not is_plain):
+                await one.after(key, payload, is_new=True)
+            await self._relate(ctx, target, revisions, [one.revisions for one in around])
             if emit:
                 shown = [payloads.shown(*target, payload) for payload in filled]
                 pairs = zip(shown, keys, strict=True)
@@ -157,7 +164,7 @@ class Items:
             raise InvalidPayload(f"{reason}.", reason=reason, collection=self._name, field=target.primary)
         async with self._ctx.transaction() as ctx:
             await self._require_rows(ctx, target, keys, rights)
-            database, nested = ctx.services.database, self._nested(ctx, target, emit=emit)
+            dialect, nested = ctx.services.database.dialect, self._nested(ctx, target, emit=emit)
             if not links_of(*target).is_plain(checked):
                 encoded = list(await nested.known(target.collection, keys))
                 if not encoded:
@@ -165,11 +172,14 @@ class Items:
             filled = await self._filled(ctx, target, checked, tuple(keys), emit=emit)
             flat = await nested.before(filled, keys)
             await self._guarded(ctx, "update", (flat, tuple(keys)))
-            row = payloads.row_of(*target, flat, "update", database.dialect)
-            changed = await self._run(ctx, Writer(database, *target).update(row, encoded)) if row else encoded
+            row = payloads.row_of(*target, flat, "update", dialect)
+            changed, revisions = await self._run(ctx, self._updating(ctx, target, row, encoded))
             await self._settle(ctx, "update", changed)
+            children, seen = list[list[int]](), 0
             for key in changed:
                 await nested.after(key, filled, is_new=False)
+                children, seen = [*children, nested.revisions[seen:]], len(nested.revisions)
+            await self._relate(ctx, target, revisions, children)
             if emit and changed:
                 event = self._event("action", "update", payloads.shown(*target, filled), tuple(changed))
                 await ctx.services.bus.action(ctx, [event])
@@ -193,7 +203,7 @@ class Items:
     async def update_by_query(self, query: Query, payload: Mapping[str, Any], *, emit: bool = True) -> list[Key]:
         """Changes the items that the query asks for; their keys. Without a `limit` that is all of them."""
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name, depth=self._depth)
+            items = Items(ctx, self._name, depth=self._depth, revisions=self._revisions)
             return await items.update_many(await items.keys(_unbounded(query)), payload, emit=emit)
 
     async def update_batch(self, changes: Sequence[Mapping[str, Any]], *, emit: bool = True) -> list[Key]:
@@ -206,7 +216,7 @@ class Items:
         self._inspect(await self._open(), listed)
         changed: list[Key] = []
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name, depth=self._depth)
+            items = Items(ctx, self._name, depth=self._depth, revisions=self._revisions)
             for payload in listed:
                 rest = {name: value for name, value in payload.items() if name != primary}
                 changed += await items.update_many([payload[primary]], rest, emit=emit)
@@ -228,7 +238,7 @@ class Items:
             if emit:
                 await ctx.services.bus.filter(ctx, self._event("filter", "delete", list(keys), tuple(keys)))
             await self._guarded(ctx, "delete", (list(keys), tuple(keys)))
-            deleted = await self._run(ctx, Writer(ctx.services.database, *target).delete(encoded))
+            deleted = await self._run(ctx, self._deleting(ctx, target, encoded))
             await self._settle(ctx, "delete", deleted)
             if emit and deleted:
                 event = self._event("action", "delete", list(deleted), tuple(deleted))
@@ -238,7 +248,7 @@ class Items:
     async def delete_by_query(self, query: Query, *, emit: bool = True) -> list[Key]:
         """Deletes the items that the query asks for; their keys. Without a `limit` that is all of them."""
         async with self._ctx.transaction() as ctx:
-            items = Items(ctx, self._name, depth=self._depth)
+            items = Items(ctx, self._name, depth=self._depth, revisions=self._revisions)
             return await items.delete_many(await items.keys(_unbounded(query)), emit=emit)
 
     async def _open(self) -> _Target:
@@ -316,9 +326,61 @@ class Items:
     def _nested(self, ctx: Context, target: _Target, *, emit: bool) -> Nested:
         def inside(collection: str) -> Items:
             require_depth(self._depth, ctx.services.settings.max_relational_depth)
-            return Items(ctx, collection, depth=self._depth + 1)
+            return Items(ctx, collection, depth=self._depth + 1, revisions=revisions)
 
-        return Nested(ctx, *target, inside, emit)
+        revisions: list[int] = []
+        return Nested(ctx, *target, inside, emit, revisions)
+
+    def _inserting(self, ctx: Context, target: _Target, rows: Sequence[Item]) -> Callable[[Transaction], _Written]:
+        """Inserts and records: the keys, and the revisions' ids."""
+        insert, history = Writer(ctx.services.database, *target).insert(rows), History(ctx, *target)
+        stored = stored_of(*target, ctx.services.database.dialect)
+
+        def work(transaction: Transaction) -> _Written:
+            found = insert(transaction)
+            keys = stored.keys(found)
+            items = stored.items(found) if history.has_revisions else None
+            return keys, history.record(transaction, "create", keys, items)
+
+        return work
+
+    def _updating(
+        self, ctx: Context, target: _Target, row: Item, keys: Sequence[Key]
+    ) -> Callable[[Transaction], _Written]:
+        """Changes and records. Where only the items around are written, there is no new state to keep."""
+        history = History(ctx, *target)
+        if not row:
+            return lambda transaction: (list(keys), history.record(transaction, "update", keys))
+        update = Writer(ctx.services.database, *target).update(row, keys)
+        stored = stored_of(*target, ctx.services.database.dialect)
+
+        def work(transaction: Transaction) -> _Written:
+            found = update(transaction)
+            changed = stored.keys(found)
+            items = stored.items(found) if history.has_revisions else None
+            return changed, history.record(transaction, "update", changed, items, list(row))
+
+        return work
+
+    def _deleting(self, ctx: Context, target: _Target, keys: Sequence[Key]) -> Callable[[Transaction], list[Key]]:
+        delete, history = Writer(ctx.services.database, *target).delete(keys), History(ctx, *target)
+
+        def work(transaction: Transaction) -> list[Key]:
+            deleted = delete(transaction)
+            history.record(transaction, "delete", deleted)
+            return deleted
+
+        return work
+
+    async def _relate(
+        self, ctx: Context, target: _Target, revisions: Sequence[int], children: Sequence[Sequence[int]]
+    ) -> None:
+        """Says from which revision each of the items around was written. children: for each item, theirs."""
+        self._revisions += revisions or [child for each in children for child in each]
+        for revision, written in zip(revisions, children, strict=False):
+            if written:
+                work = partial(History(ctx, *target).adopt, parent=revision, children=written)
+                await self._run(ctx, work)
 
     async def _guarded(self, ctx: Context, verb: str, *writes: tuple[Any, tuple[Key, ...]]) -> None:
         """writes: payloads, each with the keys that it is for."""

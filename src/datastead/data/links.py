@@ -29,8 +29,10 @@ class Prepared:
     values: Mapping[str, Any] = field(default_factory=dict)
     pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = None
 
-    def arrange(self, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """The values in the driver's order."""
+    def arrange(self, parameters: Mapping[str, Any] | list[Any]) -> Sequence[Any]:
+        """The values in the driver's order. parameters: by name, or in that order already."""
+        if isinstance(parameters, list):
+            return parameters
         if self.pick is not None:
             return self.pick(parameters)
         return [parameters[name] if name in parameters else self.values[name] for name in self.names]
@@ -63,7 +65,7 @@ class Link(Protocol):
     def control(self, sql: str) -> None:
         """COMMIT, ROLLBACK, SAVEPOINT and the like."""
 
-    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any] | list[Any]) -> list[tuple[Any, ...]]:
         """Rows as the driver gives them. Errors are SQLAlchemy's (`sa.exc.DBAPIError`), as those of `connection`."""
 
     def is_conflict(self, error: Exception) -> bool:

@@ -1,14 +1,17 @@
 """The rows of `directus_collections`, `directus_fields` and `directus_relations`, written in a change of the schema."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from datastead.context import Context
 from datastead.data import system
-from datastead.data.engine import Database, Transaction
+from datastead.data.engine import Transaction
+from datastead.data.history import History, Verb
 from datastead.data.payloads import row_of
 from datastead.data.schema import Schema
+from datastead.data.stored import Row, stored_of
 from datastead.data.writing import Writer
 
 # where there has to be a value, null stands for the default
@@ -25,8 +28,9 @@ IDENTITIES = {"id", "collection", "field", "many_collection", "many_field"}
 class Metas:
     """Writes what is said of collections, fields and relations."""
 
-    def __init__(self, database: Database, schema: Schema) -> None:
-        self._database = database
+    def __init__(self, ctx: Context, schema: Schema) -> None:
+        self._ctx = ctx
+        self._database = ctx.services.database
         self._schema = schema
 
     def insert(self, transaction: Transaction, table: str, row: Mapping[str, Any]) -> None:
@@ -38,7 +42,8 @@ class Metas:
             if name in collection.columns and name != "id" and not (value is None and name in DEFAULTS[table])
         }
         prepared = row_of(self._schema, collection, kept, "create", self._database.dialect)
-        Writer(self._database, self._schema, collection).insert([prepared])(transaction)
+        rows = Writer(self._database, self._schema, collection).insert([prepared])(transaction)
+        self._record(transaction, table, "create", rows)
 
     def upsert(
         self, transaction: Transaction, table: str, identity: Mapping[str, Any], changes: Mapping[str, Any]
@@ -61,39 +66,52 @@ class Metas:
         }
         if wanted:
             row = row_of(self._schema, collection, wanted, "update", self._database.dialect)
-            Writer(self._database, self._schema, collection).update(row, keys)(transaction)
+            rows = Writer(self._database, self._schema, collection).update(row, keys)(transaction)
+            self._record(transaction, table, "update", rows, list(row))
 
+    def _record(
+        self, transaction: Transaction, table: str, verb: Verb, rows: Sequence[Row], written: list[str] | None = None
+    ) -> None:
+        collection = self._schema.collection(table)
+        stored = stored_of(self._schema, collection, self._database.dialect)
+        history = History(self._ctx, self._schema, collection)
+        history.record(transaction, verb, stored.keys(rows), stored.items(rows), written)
 
-def forget_collection(transaction: Transaction, name: str) -> None:
-    """What is said of a collection, its fields and its relations, who may what in it, and what is about its items."""
-    relations = system.relations
-    for table in (
-        system.collections, system.fields, system.permissions, system.presets, system.comments, system.item_versions,
-        system.shares,
-    ):  # fmt: skip
-        transaction.execute(sa.delete(table).where(table.c.collection == name))
-    inside = system.collections.c.group == name
-    transaction.execute(sa.update(system.collections).where(inside).values(group=None))
-    either = sa.or_(relations.c.many_collection == name, relations.c.one_collection == name)
-    transaction.execute(sa.delete(relations).where(either))
+    def forget_collection(self, transaction: Transaction, name: str) -> None:
+        """What is said of a collection, its fields and relations, who may what in it, and what is about its items."""
+        relations = system.relations
+        for table in (
+            system.collections, system.fields, system.permissions, system.presets, system.comments,
+            system.item_versions, system.shares,
+        ):  # fmt: skip
+            self._delete(transaction, table, table.c.collection == name)
+        inside = system.collections.c.group == name
+        transaction.execute(sa.update(system.collections).where(inside).values(group=None))
+        either = sa.or_(relations.c.many_collection == name, relations.c.one_collection == name)
+        self._delete(transaction, relations, either)
 
+    def forget_field(self, transaction: Transaction, collection: str, field: str) -> None:
+        """What is said of a field, and of the relation that it is part of."""
+        fields, relations = system.fields, system.relations
+        here = sa.and_(fields.c.collection == collection, fields.c.field == field)
+        self._delete(transaction, fields, here)
+        self.forget_relation(transaction, collection, field)
+        inside = sa.and_(fields.c.collection == collection, fields.c.group == field)
+        transaction.execute(sa.update(fields).where(inside).values(group=None))
+        for name in ("sort_field", "archive_field"):
+            kept = sa.and_(system.collections.c.collection == collection, system.collections.c[name] == field)
+            transaction.execute(sa.update(system.collections).where(kept).values({name: None}))
+        alias = sa.and_(relations.c.one_collection == collection, relations.c.one_field == field)
+        transaction.execute(sa.update(relations).where(alias).values(one_field=None))
 
-def forget_field(transaction: Transaction, collection: str, field: str) -> None:
-    """What is said of a field, and of the relation that it is part of."""
-    fields, relations = system.fields, system.relations
-    transaction.execute(sa.delete(fields).where(fields.c.collection == collection, fields.c.field == field))
-    forget_relation(transaction, collection, field)
-    inside = sa.and_(fields.c.collection == collection, fields.c.group == field)
-    transaction.execute(sa.update(fields).where(inside).values(group=None))
-    for name in ("sort_field", "archive_field"):
-        kept = sa.and_(system.collections.c.collection == collection, system.collections.c[name] == field)
-        transaction.execute(sa.update(system.collections).where(kept).values({name: None}))
-    alias = sa.and_(relations.c.one_collection == collection, relations.c.one_field == field)
-    transaction.execute(sa.update(relations).where(alias).values(one_field=None))
+    def forget_relation(self, transaction: Transaction, collection: str, field: str) -> None:
+        """What is said of a relation."""
+        relations = system.relations
+        here = sa.and_(relations.c.many_collection == collection, relations.c.many_field == field)
+        self._delete(transaction, relations, here)
 
-
-def forget_relation(transaction: Transaction, collection: str, field: str) -> None:
-    """What is said of a relation."""
-    relations = system.relations
-    here = sa.and_(relations.c.many_collection == collection, relations.c.many_field == field)
-    transaction.execute(sa.delete(relations).where(here))
+    def _delete(self, transaction: Transaction, table: sa.Table, condition: sa.ColumnElement[bool]) -> None:
+        (key,) = table.primary_key
+        keys = list(transaction.execute(sa.delete(table).where(condition).returning(key)).scalars())
+        history = History(self._ctx, self._schema, self._schema.collection(table.name))
+        history.record(transaction, "delete", keys)

@@ -16,6 +16,7 @@ from datastead.context import Actor, Context
 from datastead.data.app_access import APP_ACCESS
 from datastead.data.evaluation import Linked, failures_of
 from datastead.data.filters import parse_filter
+from datastead.data.glimpses import KEPT, narrow
 from datastead.data.nesting import links_of
 from datastead.data.rights import Grant, Rights, Rule, Signature
 from datastead.data.schema import Collection, Field, Permission, Schema
@@ -91,11 +92,15 @@ def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], da
 
 
 def _rights(schema: Schema, actor: Actor, action: Action, now: Callable[[], datetime]) -> Rights:
+    found = permitted(schema, actor, action)
     rules = {
         collection: Rule(tuple(grants))
-        for collection, permissions in permitted(schema, actor, action).items()
+        for collection, permissions in found.items()
         if (grants := [grant for each in permissions if (grant := _grant(each, actor, now)) is not None])
     }
+    for name in rules.keys() & KEPT if action == "read" else ():
+        narrowed = [part for each in found[name] for part in narrow(schema, rules, actor, each)]
+        rules[name] = Rule(tuple(grant for each in narrowed if (grant := _grant(each, actor, now)) is not None))
     return Rights(rules, _signature(action, rules))
 
 

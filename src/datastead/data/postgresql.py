@@ -74,7 +74,7 @@ class PostgresqlLink:
         except psycopg.Error as error:
             raise _as_sqlalchemy(sql, error) from error
 
-    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any] | list[Any]) -> list[tuple[Any, ...]]:
         values = prepared.arrange(parameters)
         try:
             return self._run(prepared.sql, values)

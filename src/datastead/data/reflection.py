@@ -61,8 +61,12 @@ def reflect(transaction: Transaction) -> Schema:
         # types and indexes that SQLAlchemy does not know are fields of the type `unknown` here, and no reason to warn
         warnings.simplefilter("ignore", sa.exc.SAWarning)
         tables = _tables(transaction)
-    metas = _metas(transaction, tables)
-    collections = {name: _collection(name, columns, metas) for name, columns in tables.items() if _is_collection(name)}
+    metas, triggered = _metas(transaction, tables), _triggered(transaction)
+    collections = {
+        name: _collection(name, columns, metas, has_triggers=name in triggered)
+        for name, columns in tables.items()
+        if _is_collection(name)
+    }
     for name, meta in metas.collections.items():
         collections.setdefault(name, Collection(name, {}, meta=meta, has_table=False))
     relations = tuple(_relations(tables, collections, metas))
@@ -283,7 +287,17 @@ def _permission(row: Mapping[str, Any]) -> Permission:
     )
 
 
-def _collection(name: str, columns: Mapping[str, Column], metas: _Metas) -> Collection:
+def _triggered(transaction: Transaction) -> set[str]:
+    """The tables with triggers of the database's own."""
+    if transaction.dialect == "sqlite":
+        statement = "SELECT DISTINCT tbl_name FROM sqlite_master WHERE type = 'trigger'"
+    else:
+        here = "DATABASE()" if transaction.dialect == "mariadb" else "current_schema()"
+        statement = f"SELECT DISTINCT event_object_table FROM information_schema.triggers WHERE trigger_schema = {here}"
+    return {str(row[0]) for row in transaction.connection.exec_driver_sql(statement)}
+
+
+def _collection(name: str, columns: Mapping[str, Column], metas: _Metas, *, has_triggers: bool) -> Collection:
     rows = metas.fields.get(name, {})
     fields = {column.name: _field(name, column, rows.get(column.name)) for column in columns.values()}
     for field_name, row in rows.items():
@@ -299,6 +313,7 @@ def _collection(name: str, columns: Mapping[str, Column], metas: _Metas) -> Coll
         primary=keys[0] if len(keys) == 1 else None,
         meta=metas.collections.get(name),
         is_system=name.startswith("directus_"),
+        has_triggers=has_triggers,
     )
 
 

@@ -4,7 +4,7 @@ What an item refers to is written before it; what refers to it, after it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from datastead.context import Context
@@ -43,13 +43,17 @@ class Writes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """The items around those of a collection that are being written. ctx: in the transaction."""
+    """The items around those of a collection that are being written. ctx: in the transaction.
+
+    revisions: of what has been written by now.
+    """
 
     ctx: Context
     schema: Schema
     collection: Collection
     open: Callable[[str], Writes]
     emit: bool = True
+    revisions: list[int] = field(default_factory=list)
 
     async def before(self, payload: Row, keys: Sequence[Key] = ()) -> Row:
         """Writes what the items refer to; the payload with its key in place of each, and without aliases.

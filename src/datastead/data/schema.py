@@ -116,7 +116,10 @@ class Relation:
 
 @dataclass(frozen=True)
 class Collection:
-    """A table, or a folder (without one). primary: None where there is no key of one column."""
+    """A table, or a folder (without one). primary: None where there is no key of one column.
+
+    has_triggers: whether the database may change what is written to the table.
+    """
 
     name: str
     fields: Mapping[str, Field]
@@ -124,6 +127,7 @@ class Collection:
     meta: Mapping[str, Any] | None = None
     has_table: bool = True
     is_system: bool = False
+    has_triggers: bool = False
 
     @cached_property
     def columns(self) -> dict[str, Field]:

@@ -69,7 +69,7 @@ class SqliteLink:
         except sqlite3.Error as error:
             raise _as_sqlalchemy(sql, error) from error
 
-    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any] | list[Any]) -> list[tuple[Any, ...]]:
         values = prepared.arrange(parameters)
         try:
             if self._lock is None:

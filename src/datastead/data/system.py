@@ -342,6 +342,30 @@ shares = sa.Table(
     sa.Column("max_uses", sa.Integer),
 )  # fmt: skip
 
+activity = sa.Table(
+    "directus_activity", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    # create | update | delete | login
+    _text("action", 45, nullable=False), _uuid("user"),
+    sa.Column("timestamp", Timestamp, nullable=False, server_default=sa.func.current_timestamp()),
+    _text("ip", 50), _text("user_agent", None), _text("collection", 64, nullable=False), _text("item", nullable=False),
+    _text("origin"),
+    sa.Index("datastead_activity_timestamp", "timestamp"),
+)  # fmt: skip
+
+revisions = sa.Table(
+    "directus_revisions", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("activity", sa.Integer, sa.ForeignKey("directus_activity.id", ondelete="CASCADE"), nullable=False),
+    _text("collection", 64, nullable=False), _text("item", nullable=False),
+    # the item after the change, and what was written of it
+    sa.Column("data", Json), sa.Column("delta", Json),
+    # the revision of the item from which this one was written
+    sa.Column("parent", sa.Integer, sa.ForeignKey("directus_revisions.id")), _uuid("version"),
+    sa.Index("datastead_revisions_activity", "activity"), sa.Index("datastead_revisions_item", "collection", "item"),
+    _partial("datastead_revisions_parent", "parent", where="parent IS NOT NULL"),
+)  # fmt: skip
+
 file_leases = sa.Table(
     "datastead_file_leases", metadata,
     # bytes in a storage that no row of `directus_files` answers for: not yet (`held`), or no more (`dropped`)
@@ -595,5 +619,8 @@ RELATIONS: tuple[tuple[str, str, str, str | None], ...] = (
     ("directus_versions", "user_updated", "directus_users", None),
     ("directus_shares", "role", "directus_roles", None),
     ("directus_shares", "user_created", "directus_users", None),
+    ("directus_activity", "user", "directus_users", None),
+    ("directus_revisions", "activity", "directus_activity", "revisions"),
+    ("directus_revisions", "parent", "directus_revisions", None),
 )
 """Relations between system collections: collection, field, what it refers to, and the alias on that side."""

@@ -15,7 +15,7 @@ def to_json(actor: Actor) -> dict[str, Any]:
     return {
         "user": actor.user, "role": actor.role, "roles": list(actor.roles), "is_admin": actor.is_admin,
         "has_app_access": actor.has_app_access, "ip": actor.ip, "user_agent": actor.user_agent,
-        "policies": list(actor.policies),
+        "origin": actor.origin, "policies": list(actor.policies),
     }  # fmt: skip
 
 

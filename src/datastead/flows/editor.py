@@ -1,17 +1,19 @@
 """`Editor`: saves flows. Every change is made on the whole flow, checked as a whole, and written in one transaction."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from datastead.context import Context
-from datastead.data.engine import Connection
+from datastead.data.engine import Connection, Transaction
+from datastead.data.history import History
 from datastead.errors import Forbidden, InvalidFlow, InvalidForeignKey
 from datastead.extensions import Registry
 from datastead.flows import editing, store
 from datastead.flows.catalog import Catalog
 from datastead.flows.document import from_document, is_uuid
 from datastead.flows.model import FlowDefinition, check
+from datastead.flows.store import Change
 from datastead.flows.template import Templates
 
 
@@ -53,6 +55,7 @@ class Editor:
             flow = await _load(connection, flow_id)
             self._forget_after(connection)
             await connection.run(lambda transaction: store.delete(transaction, flow))
+            await _record(inside, [("directus_flows", "delete", flow.id, {}, None)])
 
     async def create_operation(self, ctx: Context, payload: Mapping[str, Any]) -> str:
         _require_admin(ctx)
@@ -95,6 +98,7 @@ class Editor:
         connection, user, now = _connection(inside), inside.actor.user, inside.now()
         self._forget_after(connection)
         await connection.run(lambda transaction: store.save(transaction, new, old, user=user, now=now))
+        await _record(inside, [change for change in store.changes(new, old) if change[-1] != []])
 
     def _forget_after(self, connection: Connection) -> None:
         connection.after_commit(self._catalog.forget)
@@ -107,6 +111,18 @@ class Editor:
                 f"{len(found)} flows have the name `{name}`: give the `id` of one.", option="name", value=name
             )
         return await connection.run(lambda transaction: store.load(transaction, found[0])) if found else None
+
+
+async def _record(inside: Context, changes: Sequence[Change]) -> None:
+    """Adds activities and revisions for what was written past `Items`."""
+    schema = await inside.services.schemas.get()
+
+    def work(transaction: Transaction) -> None:
+        for name, verb, key, row, written in changes:
+            history = History(inside, schema, schema.collection(name))
+            history.record(transaction, verb, [key], [row] if row else None, written)
+
+    await _connection(inside).run(work)
 
 
 def _require_admin(ctx: Context) -> None:

@@ -1,16 +1,20 @@
 """Flows as rows of `directus_flows` and `directus_operations`. Functions of an open transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from datastead.data.engine import Transaction
+from datastead.data.history import Verb
 from datastead.data.system import flows, operations, versions
 from datastead.flows.model import FlowDefinition, OperationDefinition
 
 VERSION_NAME = "flows"
+Row = Mapping[str, Any]
+Change = tuple[str, Verb, str, Row, list[str] | None]
+"""Of a row: the table, what, the key, the row as it is then (empty = gone), and the fields that are written."""
 
 
 def load_all(transaction: Transaction) -> list[FlowDefinition]:
@@ -69,6 +73,23 @@ def save(
             _update(transaction, operations, operation.id, _operation_row(operation, new.id))
     _update(transaction, flows, new.id, _flow_row(new))
     bump(transaction)
+
+
+def changes(new: FlowDefinition, old: FlowDefinition | None) -> Iterator[Change]:
+    """What `save` does to rows."""
+    before = {operation.id: operation for operation in old.operations} if old else {}
+    yield _change(flows, _flow_row(new), _flow_row(old) if old else None)
+    for operation in new.operations:
+        known = before.pop(operation.id, None)
+        former = _operation_row(known, new.id) if known else None
+        yield _change(operations, _operation_row(operation, new.id), former)
+    for gone in before:
+        yield operations.name, "delete", gone, {}, None
+
+
+def _change(table: sa.Table, row: Row, former: Row | None) -> Change:
+    written = None if former is None else [name for name, value in row.items() if value != former[name]]
+    return table.name, "create" if former is None else "update", row["id"], row, written
 
 
 def delete(transaction: Transaction, flow: FlowDefinition) -> None:

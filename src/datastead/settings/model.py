@@ -14,6 +14,7 @@ from datastead.settings.prices import DeclaredCost, DeclaredPrice
 from datastead.settings.values import (
     DATABASE_SCHEMES,
     CookieName,
+    Cron,
     DatabaseUrl,
     DbClient,
     Duration,
@@ -126,6 +127,13 @@ class Settings(AccessSettings):
     max_batch_mutation: int = Field(
         10_000, ge=1, description="How many items one request may create or change, with those nested in them."
     )
+    retention_enabled: bool = Field(False, description="Whether old activities and revisions are deleted.")
+    retention_schedule: Cron = Field(
+        "0 0 * * *", description="When that is looked after, as a cron expression, in UTC."
+    )
+    retention_batch: int = Field(500, ge=1, le=10_000, description="How many rows are deleted in one statement.")
+    activity_retention: Duration = Field(7_776_000.0, description="How long activities are kept, such as `90d`.")
+    revisions_retention: Duration = Field(7_776_000.0, description="How long revisions are kept, such as `90d`.")
     storage_locations: Names = Field(["local"], description="Where files are kept, by commas; new ones in the first.")
     storage_options: StorageOptions = Field(
         default_factory=dict,

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
+from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr
 
 SIZE_UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}  # bytes
@@ -119,6 +121,14 @@ def _size(value: Any) -> Any:
     return int(_scaled(value, SIZE_UNITS, "a size such as `1mb` or `512kb`"))
 
 
+def _cron(value: Any) -> Any:
+    try:
+        CronSim(value, datetime(2000, 1, 1))  # noqa: DTZ001  any moment will do
+    except (CronSimError, TypeError, AttributeError):
+        raise ValueError("a cron expression such as `0 0 * * *`") from None
+    return value
+
+
 def _duration(value: Any) -> Any:
     return value if isinstance(value, float) else _scaled(value, DURATION_UNITS, "a time such as `15m`, `12h` or `7d`")
 
@@ -165,6 +175,7 @@ JsonObject = Annotated[dict[str, str], BeforeValidator(_json_object)]
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+Cron = Annotated[str, BeforeValidator(_cron)]
 Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]  # USD per million tokens
 Objects = BeforeValidator(_objects)
 Origins = Annotated[list[str], BeforeValidator(_origins)]

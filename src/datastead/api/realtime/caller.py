@@ -21,7 +21,7 @@ class Caller:
         self._services = services_of(scope)
         self._authenticator: Authenticator = scope["app"].state.authenticator
         client = scope.get("client")
-        _, user_agent, _ = headers_of(scope)
+        _, user_agent, _, _ = headers_of(scope)
         self._nobody = Actor(ip=client[0] if client else None, user_agent=user_agent)
         self.token: str | None = None
         self.expires: float | None = None
@@ -72,7 +72,7 @@ def token_of(scope: Scope) -> str | None:
         if not isinstance(given, str):
             raise InvalidPayload("`access_token` is given more than once.", reason="more than one access token")
         return given or None
-    _, _, cookies = headers_of(scope)
+    _, _, cookies, _ = headers_of(scope)
     if cookies is None or not _is_of_ours(scope):
         return None
     return cookie_in(cookies, services_of(scope).settings.session_cookie_name)
