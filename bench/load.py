@@ -1,8 +1,10 @@
-"""A small HTTP load generator: one request, sent again and again over kept connections, from a process of its own."""
+"""A small HTTP load generator: requests, sent again and again over kept connections, from a process of its own."""
 
 import asyncio
+import itertools
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,7 +25,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked for. body: JSON, sent with POST; None = GET. core: which one asks; None = any."""
+    """What is asked for. body: JSON, sent with POST; None = GET. core: which one asks; None = any.
+
+    paths: others to ask in turn, in place of `path`. method: another than GET or POST.
+    """
 
     port: int
     path: str
@@ -32,14 +37,19 @@ class Load:
     body: str | None = None
     connections: int = CONNECTIONS
     core: int | None = None
+    paths: tuple[str, ...] = ()
+    method: str | None = None
 
     @property
-    def request(self) -> bytes:
+    def requests(self) -> list[bytes]:
+        return [self._request(path) for path in self.paths or (self.path,)]
+
+    def _request(self, path: str) -> bytes:
         own = [f"Authorization: Bearer {self.token}"] if self.token else []
         if self.body is not None:
             own += ["Content-Type: application/json", f"Content-Length: {len(self.body.encode())}"]
-        method = "GET" if self.body is None else "POST"
-        lines = [f"{method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *own, "", self.body or ""]
+        method = self.method or ("GET" if self.body is None else "POST")
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *own, "", self.body or ""]
         return "\r\n".join(lines).encode()
 
 
@@ -63,9 +73,9 @@ def _run(load: Load) -> Outcome:
 
 
 async def _load(load: Load) -> Outcome:
-    port, seconds, request = load.port, load.seconds, load.request
+    port, seconds, requests = load.port, load.seconds, itertools.cycle(load.requests)
     loop = asyncio.get_running_loop()
-    clients = [_Client(request) for _ in range(load.connections)]
+    clients = [_Client(requests) for _ in range(load.connections)]
     for client in clients:
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
     await asyncio.sleep(seconds / 4)  # warm
@@ -85,8 +95,8 @@ async def _load(load: Load) -> Outcome:
 class _Client(asyncio.Protocol):
     """Sends the next request when the answer to the last has come whole."""
 
-    def __init__(self, request: bytes) -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes]) -> None:
+        self._requests = requests
         self._buffer = b""
         self._sent_at = 0.0
         self.times: list[float] = []
@@ -111,7 +121,7 @@ class _Client(asyncio.Protocol):
     def _send(self) -> None:
         self._buffer = b""
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
 
 def _length(head: bytes) -> int:
