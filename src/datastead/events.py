@@ -39,6 +39,7 @@ class Event:
 Guard = Callable[[Context, Event], Awaitable[None]]
 Filter = Callable[[Context, Event], Awaitable[Any]]
 Action = Callable[[Context, Sequence[Event]], Awaitable[None]]
+Interest = Callable[[Context, Event], Awaitable[bool]]
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Bus:
     _outcomes: dict[str, Guard] = field(default_factory=dict)
     _filters: list[Filter] = field(default_factory=list)
     _actions: list[Action] = field(default_factory=list)
+    _interests: list[Interest | None] = field(default_factory=list)
 
     def on_guard(self, collection: str, guard: Guard) -> None:
         """`guard(ctx, event)` runs before every write in a collection of the platform's own, also one that is quiet.
@@ -64,13 +66,32 @@ class Bus:
         """
         self._outcomes[collection] = guard
 
-    def on_filter(self, subscriber: Filter) -> None:
-        """`subscriber(ctx, event)` returns the payload to go on with, and may raise to stop the change."""
-        self._filters.append(subscriber)
+    def on_filter(self, subscriber: Filter, hears: Interest | None = None) -> None:
+        """`subscriber(ctx, event)` returns the payload to go on with, and may raise to stop the change.
 
-    def on_action(self, subscriber: Action) -> None:
-        """`subscriber(ctx, events)` runs in the change's transaction (`ctx.connection`), once for all its events."""
+        hears: whether it may want an event like one that is shown without payload and keys. Writes that nobody wants
+        to hear of take a shorter way; a subscriber without `hears` hears everything.
+        """
+        self._filters.append(subscriber)
+        self._interests.append(hears)
+
+    def on_action(self, subscriber: Action, hears: Interest | None = None) -> None:
+        """`subscriber(ctx, events)` runs in the change's transaction (`ctx.connection`), once for all its events.
+
+        hears: as of `on_filter`.
+        """
         self._actions.append(subscriber)
+        self._interests.append(hears)
+
+    async def is_heard(self, ctx: Context, events: Sequence[Event]) -> bool:
+        """Whether anybody may want events like these, which are shown without payload and keys."""
+        for hears in self._interests:
+            if hears is None:
+                return True
+            for event in events:
+                if await hears(ctx, event):
+                    return True
+        return False
 
     def guard_of(self, collection: str) -> Guard | None:
         """Whoever looks after the collection."""

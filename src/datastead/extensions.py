@@ -100,7 +100,12 @@ class TriggerRequest:
 
 
 class Trigger(Generic[OptionsT]):
-    """What starts a flow. A subclass overrides the one of `matches`, `next_at` and `accept` that it is about."""
+    """What starts a flow. A subclass overrides the one of `matches`, `next_at` and `accept` that it is about.
+
+    looks_into_events: whether `matches` looks at more of an event than its kind, name, scope and collection.
+    """
+
+    looks_into_events: ClassVar[bool] = True
 
     def check(self, options: OptionsT) -> None:
         """Raises `InvalidFlow` where the options contradict themselves; runs when a flow is saved."""

@@ -116,12 +116,13 @@ def _too_large(max_size: int) -> InvalidPayload:
 
 
 def _is_deeper(value: Any, limit: int) -> bool:
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(limit):
-        level = [inner for entry in level for inner in _children(entry)]
+        inside = (entry.values() if isinstance(entry, dict) else entry for entry in level)
+        level = [inner for entries in inside for inner in entries if isinstance(inner, dict | list)]
         if not level:
             return False
-    return any(isinstance(entry, dict | list) for entry in level)
+    return True
 
 
 def _has_nul(value: Any) -> bool:
@@ -136,9 +137,3 @@ def _has_nul(value: Any) -> bool:
         elif isinstance(entry, list):
             waiting += entry
     return False
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []

@@ -19,6 +19,7 @@ from datastead.api.request import context_of, parameters_of
 from datastead.context import Context
 from datastead.data.items import Items
 from datastead.data.query import Query
+from datastead.data.recorded import Written
 from datastead.data.versions import Versions
 from datastead.errors import DatasteadError, Forbidden, InvalidQuery
 
@@ -106,12 +107,11 @@ async def search_items(call: Call) -> Response:
 async def create_items(call: Call) -> Response:
     body = await call.body()
     if isinstance(body, list):
-        keys = await call.items.create_many(objects_of(body))
-        return await read_back(call.items.read_many(keys, call.query))
+        written = await call.items.create_rows(objects_of(body))
+        return await read_back(call.items.read_written(written, call.query))
     if not isinstance(body, dict):
         raise invalid("The body has to be an object, or a list of objects.")
-    key = await call.items.create(body)
-    return await read_back(call.items.read_one(key, call.query))
+    return await read_back(_one_written(call, await call.items.create_rows([body])))
 
 
 async def update_items(call: Call) -> Response:
@@ -144,8 +144,8 @@ async def read_item(call: Call) -> Response:
 
 
 async def update_item(call: Call) -> Response:
-    key = await call.items.update(call.key, object_of(await call.body()))
-    return NoContent() if key is None else await read_back(call.items.read_one(key, call.query))
+    written = await call.items.update_rows([call.key], object_of(await call.body()))
+    return await read_back(_one_written(call, written)) if written.keys else NoContent()
 
 
 async def delete_item(call: Call) -> Response:
@@ -189,6 +189,13 @@ async def _list(call: Call, query: Query) -> Response:
     if query.export:
         return exported(rows, query.export, items.collection, call.ctx.now())
     return data(rows, await items.meta(query) if query.meta else None)
+
+
+async def _one_written(call: Call, written: Written) -> Any:
+    found = await call.items.read_written(written, call.query)
+    if not found:
+        raise Forbidden
+    return found[0]
 
 
 async def _update_many(call: Call, body: Any) -> list[Any]:

@@ -5,7 +5,7 @@ SQL runs in threads, never on the loop.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import orjson
 import sqlalchemy as sa
 
-from datastead.data.links import Driver, Link, Prepared, prepare
+from datastead.data.links import Driver, Fetch, Link, Prepared, prepare
 from datastead.data.system import to_moment
 from datastead.data.undo import UndoLog
-from datastead.data.workers import Alteration, Ending, Errand, Job, Session, Task, Worker
+from datastead.data.workers import Alteration, Ending, Errand, Job, Session, Single, Task, Worker
 from datastead.errors import InvalidForeignKey, InvalidSettings
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 ROLLBACK_WAIT_S = 1.0
 
-__all__ = ["Connection", "Database", "Prepared", "Transaction"]
+__all__ = ["Connection", "Database", "Fetch", "Prepared", "Transaction"]
 
 
 class Transaction:
@@ -129,9 +129,7 @@ class Connection:
         try:
             await asyncio.shield(ending.job.future)
         except sa.exc.IntegrityError as error:
-            raise InvalidForeignKey(
-                "What was written refers to an item that does not exist, or leaves out one that others refer to."
-            ) from error
+            raise dangling() from error
 
     async def rollback(self) -> None:
         """Ends the transaction and undoes it. What waits in the database for somebody else's lock is not waited for."""
@@ -234,9 +232,25 @@ class Database:
         """`write`, without waiting for it: `done(result, error)` is called in the loop, and must not wait or raise."""
         self._writes.put(Errand(lambda link: work(Transaction(link, self.dialect)), done))
 
+    async def execute(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of one prepared statement that writes, in a transaction of its own. It is not done twice."""
+        return await self._submit(self._writes, Single(partial(_fetch, prepared, parameters)))
+
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Read-only work that sees one state of the database."""
         return await self._submit(self._reads, Job(lambda link: _read(link, work, self.dialect)))
+
+    async def reading(self, work: Callable[[Fetch], T], shape: Hashable) -> T:
+        """Read-only work of a few SELECTs, in one hop; in none where the driver can read on the loop, in a short time.
+
+        work may run a second time. shape: what its cost depends on, so that it is known which is long.
+        """
+        brief = self._driver.brief
+        if brief is not None:
+            found = brief.attempt(work, shape)
+            if found is not None:
+                return found[0]
+        return await self._submit(self._reads, Job(lambda link: work(link.fetch)))
 
     async def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of one prepared SELECT, as the driver gives them (see `Transaction.raw`)."""
@@ -267,6 +281,13 @@ class Database:
     def json(value: Any) -> str | None:
         """A JSON value as a parameter for `raw` and `fetch`."""
         return None if value is None else orjson.dumps(value).decode()
+
+
+def dangling() -> InvalidForeignKey:
+    """The error for a constraint that is checked at the end of a transaction."""
+    return InvalidForeignKey(
+        "What was written refers to an item that does not exist, or leaves out one that others refer to."
+    )
 
 
 def _driver(url: str) -> Driver:

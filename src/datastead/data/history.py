@@ -3,6 +3,7 @@
 Written in the transaction of the change. Which collections keep what, their `accountability` says.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,14 +20,28 @@ from datastead.errors import Forbidden
 
 Verb = Literal["create", "update", "delete", "login"]
 Item = Mapping[str, Any]
+Keeps = Literal["all", "activity"] | None
 ACTIVITY, REVISIONS = system.activity.name, system.revisions.name
 UNRECORDED = frozenset({ACTIVITY, REVISIONS, "directus_presets", "directus_sessions", "directus_notifications"})
 NEVER_KEPT: Mapping[str, frozenset[str]] = {"directus_users": frozenset({"auth_data"})}
 """Fields that are not in revisions, beside those that are concealed: what providers of sign-on have given."""
 LONGEST_KEY = 255
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def accountability_of(collection: Collection) -> Literal["all", "activity"] | None:
+def actor_columns(ctx: Context) -> dict[str, Any]:
+    """What an activity says of who acts, from where and when, as the driver takes it."""
+    actor = ctx.actor
+    return {
+        "user": actor.user if _UUID.fullmatch(actor.user or "") else None,
+        "timestamp": ctx.services.database.timestamp(ctx.now()),
+        "ip": actor.ip,
+        "user_agent": actor.user_agent,
+        "origin": actor.origin,
+    }
+
+
+def accountability_of(collection: Collection) -> Keeps:
     """What is kept of writes in a collection: activities and revisions, activities, or nothing."""
     if collection.name in UNRECORDED:
         return None
@@ -44,8 +59,7 @@ class History:
         self._schema = schema
         self._name = collection.name
         self._never = NEVER_KEPT.get(collection.name, frozenset())
-        self._now = ctx.now
-        self._actor = ctx.actor
+        self._ctx = ctx
         self.keeps = accountability_of(collection)
 
     @property
@@ -73,8 +87,8 @@ class History:
         return self._add_revisions(transaction, activities, names, items, written)
 
     def _add_activities(self, transaction: Transaction, verb: Verb, names: Sequence[str]) -> list[int]:
-        actor, found, start = self._actor, list[int](), 0
-        about = [verb, actor.user, self._database.timestamp(self._now()), actor.ip, actor.user_agent, actor.origin]
+        found, start = list[int](), 0
+        about = [verb, *actor_columns(self._ctx).values()]
         for size in parts_of(len(names), len(about) + 2):
             part = names[start : start + size]
             values = [value for name in part for value in (*about, self._name, name)]

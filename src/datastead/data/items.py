@@ -1,27 +1,25 @@
 """`Items`: the items of one collection, for one actor: read, create, update, delete."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from datastead.context import Context
 from datastead.data import payloads
-from datastead.data.engine import Transaction
+from datastead.data.engine import Transaction, dangling
 from datastead.data.facts import learn
-from datastead.data.history import History
 from datastead.data.nesting import inspect, links_of, require_depth
 from datastead.data.permissions import GOVERNING, Action, admitted, changeable, rights_of
 from datastead.data.query import Query
 from datastead.data.reading import Reader
+from datastead.data.recorded import NOTHING_WRITTEN, Recorded, Written
 from datastead.data.relations import Nested
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Schema
-from datastead.data.stored import stored_of
 from datastead.data.violations import violation_of
-from datastead.data.writing import Writer
 from datastead.errors import (
     Forbidden,
     InvalidPayload,
@@ -37,8 +35,6 @@ Key = Any
 Item = dict[str, Any]
 
 EVERY_ITEM = Query(limit=-1)
-_Written = tuple[list[Key], list[int]]
-"""The keys of items, and the ids of their revisions, where there are any."""
 
 
 class _Target(NamedTuple):
@@ -120,31 +116,40 @@ class Items:
 
     async def create_many(self, new: Sequence[Mapping[str, Any]], *, emit: bool = True) -> list[Key]:
         """Creates items, all or none; their keys. Raises typed errors that name field and value."""
+        return (await self.create_rows(new, emit=emit)).keys
+
+    async def create_rows(self, new: Sequence[Mapping[str, Any]], *, emit: bool = True) -> Written:
+        """`create_many`, with what `read_written` needs."""
         target = await self._open()
         assert target.primary
         checked = [admitted(self._ctx, *target, payloads.checked(*target, payload)) for payload in _listed(new)]
         self._inspect(target, checked)
+        dialect = self._ctx.services.database.dialect
         if not checked:
-            return []
+            return NOTHING_WRITTEN
+        if await self._is_alone(target, "create", checked, emit=emit):
+            filled = [await self._filled(self._ctx, target, payload, emit=False) for payload in checked]
+            rows = [payloads.row_of(*target, payload, "create", dialect) for payload in filled]
+            return await self._alone(Recorded(self._ctx, *target).insert_alone(rows))
         async with self._ctx.transaction() as ctx:
-            dialect = ctx.services.database.dialect
             filled = [await self._filled(ctx, target, payload, emit=emit) for payload in checked]
             is_plain = all(map(links_of(*target).is_plain, filled))
             around = [] if is_plain else [self._nested(ctx, target, emit=emit) for _ in filled]
             flat = filled if is_plain else [await one.before(own) for one, own in zip(around, filled, strict=True)]
             await self._guarded(ctx, "create", *((payload, ()) for payload in flat))
             rows = [payloads.row_of(*target, payload, "create", dialect) for payload in flat]
-            keys, revisions = await self._run(ctx, self._inserting(ctx, target, rows))
+            written = await self._run(ctx, Recorded(ctx, *target).insert(rows))
+            keys = written.keys
             await self._settle(ctx, "create", keys)
             for one, key, payload in zip(around, keys, filled, strict=not is_plain):
                 await one.after(key, payload, is_new=True)
-            await self._relate(ctx, target, revisions, [one.revisions for one in around])
+            await self._relate(ctx, target, written.revisions, [one.revisions for one in around])
             if emit:
                 shown = [payloads.shown(*target, payload) for payload in filled]
                 pairs = zip(shown, keys, strict=True)
                 events = [self._event("action", "create", payload, (key,)) for payload, key in pairs]
                 await ctx.services.bus.action(ctx, events)
-        return keys
+        return written._replace(rows=None)
 
     async def update(self, key: Key, payload: Mapping[str, Any], *, emit: bool = True) -> Key | None:
         """Changes an item; its key, or None where there is none."""
@@ -152,38 +157,58 @@ class Items:
 
     async def update_many(self, keys: Sequence[Key], payload: Mapping[str, Any], *, emit: bool = True) -> list[Key]:
         """Changes items alike, all or none; the keys of those that exist."""
+        return (await self.update_rows(keys, payload, emit=emit)).keys
+
+    async def update_rows(self, keys: Sequence[Key], payload: Mapping[str, Any], *, emit: bool = True) -> Written:
+        """`update_many`, with what `read_written` needs."""
         target = await self._open()
         encoded = Reader(self._ctx, *target).encode_keys(keys)
         checked = payloads.checked(*target, payload)
         rights = changeable(self._ctx, *target, "update", checked)
         if not encoded or not checked:
-            return await self._existing(target, keys)
+            return Written(await self._existing(target, keys))
         self._inspect(target, [checked], times=len(encoded))
         if target.primary in checked and len(encoded) > 1:
             reason = f"Several items of `{self._name}` cannot be given one key"
             raise InvalidPayload(f"{reason}.", reason=reason, collection=self._name, field=target.primary)
+        dialect = self._ctx.services.database.dialect
+        if rights is None and await self._is_alone(target, "update", [checked], emit=emit):
+            filled = await self._filled(self._ctx, target, checked, tuple(keys), emit=False)
+            row = payloads.row_of(*target, filled, "update", dialect)
+            return await self._alone(Recorded(self._ctx, *target).update_alone(row, encoded))
         async with self._ctx.transaction() as ctx:
             await self._require_rows(ctx, target, keys, rights)
-            dialect, nested = ctx.services.database.dialect, self._nested(ctx, target, emit=emit)
+            nested = self._nested(ctx, target, emit=emit)
             if not links_of(*target).is_plain(checked):
                 encoded = list(await nested.known(target.collection, keys))
                 if not encoded:
-                    return []
+                    return NOTHING_WRITTEN
             filled = await self._filled(ctx, target, checked, tuple(keys), emit=emit)
             flat = await nested.before(filled, keys)
             await self._guarded(ctx, "update", (flat, tuple(keys)))
             row = payloads.row_of(*target, flat, "update", dialect)
-            changed, revisions = await self._run(ctx, self._updating(ctx, target, row, encoded))
+            written = await self._run(ctx, Recorded(ctx, *target).update(row, encoded))
+            changed = written.keys
             await self._settle(ctx, "update", changed)
             children, seen = list[list[int]](), 0
             for key in changed:
                 await nested.after(key, filled, is_new=False)
                 children, seen = [*children, nested.revisions[seen:]], len(nested.revisions)
-            await self._relate(ctx, target, revisions, children)
+            await self._relate(ctx, target, written.revisions, children)
             if emit and changed:
                 event = self._event("action", "update", payloads.shown(*target, filled), tuple(changed))
                 await ctx.services.bus.action(ctx, [event])
-        return changed
+        return written._replace(rows=None)
+
+    async def read_written(self, written: Written, query: Query) -> list[Item]:
+        """The items that have been written, as `read_many` gives them. Raises `Forbidden`."""
+        if written.rows is not None:
+            reader = self._reader(await self._open())
+            with suppress(sa.exc.DBAPIError):  # the schema is another by now, which `read_many` copes with
+                found = await reader.written(written.rows, query, is_new=written.is_new)
+                if found is not None:
+                    return found
+        return await self.read_many(written.keys, query)
 
     async def may(self, action: Action, key: Key | None = None) -> bool:
         """Whether the actor may do this: to the item, or without a key to some item. Raises `Forbidden`."""
@@ -238,7 +263,7 @@ class Items:
             if emit:
                 await ctx.services.bus.filter(ctx, self._event("filter", "delete", list(keys), tuple(keys)))
             await self._guarded(ctx, "delete", (list(keys), tuple(keys)))
-            deleted = await self._run(ctx, self._deleting(ctx, target, encoded))
+            deleted = (await self._run(ctx, Recorded(ctx, *target).delete(encoded))).keys
             await self._settle(ctx, "delete", deleted)
             if emit and deleted:
                 event = self._event("action", "delete", list(deleted), tuple(deleted))
@@ -331,47 +356,6 @@ class Items:
         revisions: list[int] = []
         return Nested(ctx, *target, inside, emit, revisions)
 
-    def _inserting(self, ctx: Context, target: _Target, rows: Sequence[Item]) -> Callable[[Transaction], _Written]:
-        """Inserts and records: the keys, and the revisions' ids."""
-        insert, history = Writer(ctx.services.database, *target).insert(rows), History(ctx, *target)
-        stored = stored_of(*target, ctx.services.database.dialect)
-
-        def work(transaction: Transaction) -> _Written:
-            found = insert(transaction)
-            keys = stored.keys(found)
-            items = stored.items(found) if history.has_revisions else None
-            return keys, history.record(transaction, "create", keys, items)
-
-        return work
-
-    def _updating(
-        self, ctx: Context, target: _Target, row: Item, keys: Sequence[Key]
-    ) -> Callable[[Transaction], _Written]:
-        """Changes and records. Where only the items around are written, there is no new state to keep."""
-        history = History(ctx, *target)
-        if not row:
-            return lambda transaction: (list(keys), history.record(transaction, "update", keys))
-        update = Writer(ctx.services.database, *target).update(row, keys)
-        stored = stored_of(*target, ctx.services.database.dialect)
-
-        def work(transaction: Transaction) -> _Written:
-            found = update(transaction)
-            changed = stored.keys(found)
-            items = stored.items(found) if history.has_revisions else None
-            return changed, history.record(transaction, "update", changed, items, list(row))
-
-        return work
-
-    def _deleting(self, ctx: Context, target: _Target, keys: Sequence[Key]) -> Callable[[Transaction], list[Key]]:
-        delete, history = Writer(ctx.services.database, *target).delete(keys), History(ctx, *target)
-
-        def work(transaction: Transaction) -> list[Key]:
-            deleted = delete(transaction)
-            history.record(transaction, "delete", deleted)
-            return deleted
-
-        return work
-
     async def _relate(
         self, ctx: Context, target: _Target, revisions: Sequence[int], children: Sequence[Sequence[int]]
     ) -> None:
@@ -379,8 +363,33 @@ class Items:
         self._revisions += revisions or [child for each in children for child in each]
         for revision, written in zip(revisions, children, strict=False):
             if written:
-                work = partial(History(ctx, *target).adopt, parent=revision, children=written)
-                await self._run(ctx, work)
+                await self._run(ctx, Recorded(ctx, *target).adopt(revision, written))
+
+    async def _is_alone(self, target: _Target, verb: str, payload: Sequence[Item], *, emit: bool) -> bool:
+        """Whether the write is of these items alone: no others in them, no rules of a collection, nobody who hears."""
+        if self._ctx.connection is not None or target.collection.is_system:
+            return False
+        if not all(map(links_of(*target).is_plain, payload)):
+            return False
+        return not (emit and await self._ctx.services.bus.is_heard(self._ctx, self._examples(target, verb)))
+
+    def _examples(self, target: _Target, verb: str) -> tuple[Event, ...]:
+        """Events as the write would send them, without what differs from one to the next. Kept with the schema."""
+        key = ("events", self._name, verb)
+        found: tuple[Event, ...] | None = target.schema.plans.get(key)
+        kinds: tuple[EventKind, ...] = ("filter", "action")
+        made = found or tuple(self._event(kind, verb, None, ()) for kind in kinds)
+        return found or target.schema.plans.put(key, made)
+
+    async def _alone(self, writing: Awaitable[Written]) -> Written:
+        """A transaction of its own, in one hop."""
+        try:
+            return await writing
+        except sa.exc.IntegrityError as error:
+            raise dangling() from error
+        except sa.exc.DBAPIError as error:
+            self._refuse_stale(self._ctx, error)
+            raise
 
     async def _guarded(self, ctx: Context, verb: str, *writes: tuple[Any, tuple[Key, ...]]) -> None:
         """writes: payloads, each with the keys that it is for."""
@@ -394,10 +403,15 @@ class Items:
         try:
             return await ctx.connection.run(work)
         except sa.exc.DBAPIError as error:
-            if violation_of(error).kind == "stale":
-                ctx.services.schemas.forget()
-                raise ServiceUnavailable("The schema has just been changed: try again.") from error
+            self._refuse_stale(ctx, error)
             raise
+
+    @staticmethod
+    def _refuse_stale(ctx: Context, error: sa.exc.DBAPIError) -> None:
+        """Raises `ServiceUnavailable` where the schema is another by now."""
+        if violation_of(error).kind == "stale":
+            ctx.services.schemas.forget()
+            raise ServiceUnavailable("The schema has just been changed: try again.") from error
 
     def _event(self, kind: EventKind, verb: str, payload: Any, keys: tuple[Key, ...]) -> Event:
         scope = f"items.{verb}"

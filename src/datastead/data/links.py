@@ -3,17 +3,19 @@
 `sqlite.py`, `postgresql.py` and `mariadb.py` are those that there are. Everything above them is the same for all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
 
 if TYPE_CHECKING:
     from datastead.data.undo import UndoLog
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,17 @@ class Prepared:
         if self.pick is not None:
             return self.pick(parameters)
         return [parameters[name] if name in parameters else self.values[name] for name in self.names]
+
+
+Fetch = Callable[[Prepared, Mapping[str, Any] | list[Any]], list[tuple[Any, ...]]]
+"""Runs prepared SQL: `Link.fetch`, wherever that is."""
+
+
+class Brief(Protocol):
+    """Reading on the caller's own thread, for as long as that is short."""
+
+    def attempt(self, work: Callable[[Fetch], T], shape: Hashable) -> tuple[T] | None:
+        """What the work gives; None where it has to be done elsewhere, as it takes too long here."""
 
 
 class Link(Protocol):
@@ -88,6 +101,9 @@ class Driver(Protocol):
 
     @property
     def dialect(self) -> DefaultDialect: ...
+
+    @property
+    def brief(self) -> Brief | None: ...
 
     def connect(self, *, write: bool) -> Link: ...
 

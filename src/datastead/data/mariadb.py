@@ -134,7 +134,7 @@ class MariadbLink:
         except pymysql.MySQLError as error:
             raise _as_sqlalchemy(sql, error) from error
 
-    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def fetch(self, prepared: Prepared, parameters: Mapping[str, Any] | list[Any]) -> list[tuple[Any, ...]]:
         self._raw.decoders = _AS_TEXT
         try:
             self._cursor.execute(prepared.sql, prepared.arrange(parameters))
@@ -187,6 +187,7 @@ class MariadbDriver:
     """Opens links to one database."""
 
     name: ClassVar[str] = "mariadb"
+    brief: ClassVar[None] = None
     readers: ClassVar[int] = 8
     writers: ClassVar[int] = 8
 

@@ -24,6 +24,8 @@ def checked(schema: Schema, collection: Collection, payload: Any) -> dict[str, A
     if not isinstance(payload, Mapping):
         reason = f"An item of `{collection.name}` has to be an object"
         raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name)
+    if payload.keys() <= collection.writable:
+        return dict(payload)
     return {name: value for name, value in payload.items() if _is_written(schema, collection, name)}
 
 
@@ -76,6 +78,8 @@ def _not_allowed(item: Field, kind: str) -> FailedValidation:
 
 async def hashed(ctx: Context, collection: Collection, payload: dict[str, Any]) -> dict[str, Any]:
     """With `hash` fields hashed and `encrypt` fields sealed. The mask that is shown for a value leaves it as it is."""
+    if collection.concealed.isdisjoint(payload):
+        return payload
     kept = {
         name: value
         for name, value in payload.items()
@@ -113,6 +117,8 @@ def _is_listed(value: Any) -> bool:
 
 def with_specials(collection: Collection, payload: dict[str, Any], verb: Verb, ctx: Context) -> dict[str, Any]:
     """With the fields that fill themselves in: dates, users, and keys that are UUIDs."""
+    if not collection.specials:
+        return payload
     filled = dict(payload)
     for item in collection.specials:
         value = _special(item, verb, ctx)
@@ -150,26 +156,34 @@ def row_of(
     schema: Schema, collection: Collection, payload: Mapping[str, Any], verb: Verb, dialect: str
 ) -> dict[str, Any]:
     """The values as the driver takes them. Raises typed errors that name field and value."""
-    row = {name: encoder_of(schema, collection.fields[name], dialect)(value) for name, value in payload.items()}
-    for name, value in row.items():
-        if value is None:
-            _check_null(collection.fields[name], verb)
+    encoders = encoders_of(schema, collection, dialect)
+    row = {name: encoders[name](value) for name, value in payload.items()}
+    nothing = [name for name, value in row.items() if value is None]
+    for name in nothing:
+        _check_null(collection.fields[name], verb)
+        if verb == "create" and _counts_itself(collection.fields[name]):
+            del row[name]
     if verb == "create":
         for item in collection.required:
-            if item.name not in row:
+            if item.name not in payload:
                 raise _missing(item)
-    return {
-        name: value
-        for name, value in row.items()
-        if value is not None or verb == "update" or not _counts_itself(collection.fields[name])
-    }
+    return row
+
+
+def encoders_of(schema: Schema, collection: Collection, dialect: str) -> Mapping[str, Encoder]:
+    """The stored fields' encoders, made once a schema."""
+    key = ("encoders", collection.name)
+    found: Mapping[str, Encoder] | None = schema.plans.get(key)
+    if found is not None:
+        return found
+    encoders = {name: encoder(item, dialect) for name, item in collection.columns.items()}
+    schema.plans.put(key, encoders)
+    return encoders
 
 
 def encoder_of(schema: Schema, item: Field, dialect: str) -> Encoder:
-    """The field's encoder, made once a schema."""
-    key = ("encoder", item.collection, item.name)
-    found: Encoder | None = schema.plans.get(key)
-    return found or schema.plans.put(key, encoder(item, dialect))
+    """A field's encoder."""
+    return encoders_of(schema, schema.collections[item.collection], dialect)[item.name]
 
 
 def _counts_itself(item: Field) -> bool:

@@ -1,22 +1,26 @@
 """`Reader`: carries reads out: a kept plan, its parameters, the rows, and one more SELECT for each to-many level."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from datastead.context import Context
 from datastead.data import aggregates
 from datastead.data.compile import compile_read
 from datastead.data.conditions import Search, search_of
 from datastead.data.defaults import default_of
+from datastead.data.engine import Fetch
 from datastead.data.filters import EVERYTHING, Filter, padded, parse_filter
 from datastead.data.payloads import encoder_of
 from datastead.data.query import Query
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Schema
 from datastead.data.selection import Many, Plan, Row, Selection
+from datastead.data.sources import key_of
+from datastead.data.stored import stored_of
 from datastead.errors import Forbidden, InvalidQuery, RequestError, UnprocessableContent
 
+T = TypeVar("T")
 Item = dict[str, Any]
 KEYS_AT_ONCE = 500
 NOTHING_ASKED = Query()
@@ -47,7 +51,9 @@ class Reader:
         parameters = dict(search.values)
         if is_limited:
             parameters |= {"limit": 2**63 - 1 if limit is None else limit, "offset": offset}
-        items = await self._select(self._collection, selection, query, found.values, parameters)
+        items = await self._carry(
+            lambda fetch: self._select(fetch, selection, query, found.values, dict(parameters)), selection
+        )
         return [aggregates.nested(item) for item in items] if selection.aggregate else items
 
     def _selection(self, query: Query, found: Filter, search: Search, *, is_limited: bool = False) -> Selection:
@@ -77,22 +83,23 @@ class Reader:
 
     async def read_keys(self, keys: Sequence[Any], query: Query) -> list[Item]:
         """The items with these keys, that the query's filter and search let through."""
-        encoded = self.encode_keys(keys)
-        if len(encoded) == 1:
-            return await self._read_encoded(encoded, query)
-        found: list[Item] = []
-        for start in range(0, len(encoded), KEYS_AT_ONCE):
-            found += await self._read_encoded(encoded[start : start + KEYS_AT_ONCE], query)
-        return found if query.sort else self._in_order(encoded, found)
-
-    async def _read_encoded(self, encoded: Sequence[Any], query: Query) -> list[Item]:
         if query.aggregate or query.group:
             raise InvalidQuery("Items that are asked for by their keys have no sums.", reason="aggregate with keys")
-        found, search = self._filter(query), search_of(query.search)
-        keys = padded(encoded)
-        selection = replace(self._selection(query, found, search), keys=len(keys))
-        parameters = {**search.values, **{f"key{number}": key for number, key in enumerate(keys)}}
-        return await self._select(self._collection, selection, query, found.values, parameters)
+        encoded, filtered, search = self.encode_keys(keys), self._filter(query), search_of(query.search)
+        parts = [encoded[start : start + KEYS_AT_ONCE] for start in range(0, len(encoded), KEYS_AT_ONCE)]
+        whole = self._selection(query, filtered, search)
+
+        def work(fetch: Fetch) -> list[Item]:
+            found: list[Item] = []
+            for part in parts:
+                known = padded(part)
+                parameters = {**search.values, **{f"key{number}": key for number, key in enumerate(known)}}
+                selection = replace(whole, keys=len(known))
+                found += self._select(fetch, selection, query, filtered.values, parameters)
+            return found
+
+        found = await self._carry(work, (whole, len(parts))) if parts else []
+        return found if query.sort or len(encoded) == 1 else self._in_order(encoded, found)
 
     def _in_order(self, encoded: Sequence[Any], items: list[Item]) -> list[Item]:
         """In the order of the keys, where the items show theirs."""
@@ -119,19 +126,23 @@ class Reader:
 
     async def meta(self, query: Query) -> dict[str, int]:
         """The counts that `query.meta` asks for."""
-        counts: dict[str, int] = {}
+        asked = {}
         if "total_count" in query.meta:
-            counts["total_count"] = await self._count(Filter(EVERYTHING, []), None)
+            asked["total_count"] = (Filter(EVERYTHING, []), search_of(None))
         if "filter_count" in query.meta:
-            counts["filter_count"] = await self._count(self._filter(query), query.search)
-        return counts
+            asked["filter_count"] = (self._filter(query), search_of(query.search))
+        if not asked:
+            return {}
 
-    async def _count(self, found: Filter, term: str | None) -> int:
-        search = search_of(term)
+        def work(fetch: Fetch) -> dict[str, int]:
+            return {name: self._count(fetch, *condition) for name, condition in asked.items()}
+
+        return await self._carry(work, tuple((name, found.node) for name, (found, _) in asked.items()))
+
+    def _count(self, fetch: Fetch, found: Filter, search: Search) -> int:
         selection = Selection((), found.node, searched=search.shape, is_counted=True, rights=self._signature)
         plan = self._plan(self._collection, selection)
-        rows = await self._fetch(plan, self._encode(plan, found.values, dict(search.values)))
-        return int(rows[0][0])
+        return int(fetch(plan.prepared, self._encode(plan, found.values, dict(search.values)))[0][0])
 
     def defaults(self, query: Query) -> Item:
         """The item that there would be without any value given."""
@@ -161,40 +172,40 @@ class Reader:
             self._schema.plans.put(key, plan)
         return plan
 
-    async def _select(
+    async def _carry(self, work: Callable[[Fetch], T], shape: Any) -> T:
+        """Carries reading to where the database is, all its SELECTs in one go. shape: what its cost depends on."""
+        connection = self._ctx.connection
+        if connection is None:
+            return await self._database.reading(work, (self._collection.name, shape))
+        return await connection.run(lambda transaction: work(transaction.raw))
+
+    def _select(
         self,
-        collection: Collection,
+        fetch: Fetch,
         selection: Selection,
         query: Query,
         values: Sequence[Any],
         parameters: dict[str, Any],
     ) -> list[Item]:
-        plan = self._plan(collection, selection)
-        rows = await self._fetch(plan, self._encode(plan, values, parameters))
-        items, owned = plan.items(rows)
+        plan = self._plan(self._collection, selection)
+        items, owned = plan.items(fetch(plan.prepared, self._encode(plan, values, parameters)))
         if query.deep:
             _check_deep(query, plan)
         for many in plan.many:
-            await self._fill(many, owned[many.index], _asked(query, many))
+            self._fill(fetch, many, owned[many.index], _asked(query, many))
         return items
 
-    async def _fetch(self, plan: Plan, parameters: Mapping[str, Any]) -> list[Row]:
-        connection = self._ctx.connection
-        if connection is None:
-            return await self._database.fetch(plan.prepared, parameters)
-        return await connection.run(lambda transaction: transaction.raw(plan.prepared, parameters))
-
-    async def _fill(self, many: Many, waiting: list[tuple[Any, Item]], asked: Query) -> None:
+    def _fill(self, fetch: Fetch, many: Many, waiting: list[tuple[Any, Item]], asked: Query) -> None:
         """Gives the items that wait their items of a to-many field: one SELECT for all (of so many at a time)."""
         keys = list(dict.fromkeys(key for key, _ in waiting if key is not None))
         found: dict[Any, list[Any]] = {}
         for start in range(0, len(keys), KEYS_AT_ONCE):
-            for key, item in await self._owned(many, keys[start : start + KEYS_AT_ONCE], asked):
+            for key, item in self._owned(fetch, many, keys[start : start + KEYS_AT_ONCE], asked):
                 found.setdefault(key, []).append(item)
         for key, item in waiting:
             item[many.name] = found.get(key, [])
 
-    async def _owned(self, many: Many, keys: Sequence[Any], asked: Query) -> list[tuple[Any, Any]]:
+    def _owned(self, fetch: Fetch, many: Many, keys: Sequence[Any], asked: Query) -> list[tuple[Any, Any]]:
         """The items that refer to the keys, each with the key that it refers to."""
         relation = many.relation
         collection = self._schema.collection(relation.collection)
@@ -214,13 +225,59 @@ class Reader:
         parameters: dict[str, Any] = {f"owner{number}": key for number, key in enumerate(owners)}
         parameters |= {"first": offset, "last": 2**63 - 1 if limit is None else offset + limit, **search.values}
         plan = self._plan(collection, selection)
-        rows = await self._fetch(plan, self._encode(plan, found.values, parameters))
+        rows = fetch(plan.prepared, self._encode(plan, found.values, parameters))
         items, owned = plan.items(rows)
         for inner in plan.many:
-            await self._fill(inner, owned[inner.index], _asked(asked, inner))
+            self._fill(fetch, inner, owned[inner.index], _asked(asked, inner))
         assert plan.owner is not None
         values: Sequence[Any] = items if fields else [item[primary] for item in items]
         return [(row[plan.owner], value) for row, value in zip(rows, values, strict=True)]
+
+    async def written(self, rows: Sequence[Row], query: Query, *, is_new: bool) -> list[Item] | None:
+        """The items of rows that have just been written, as `read_keys` gives them; None where it takes a SELECT.
+
+        rows: `Stored` ones. is_new: nothing can refer to the items yet, where the database sees to that.
+        """
+        if self._collection.has_triggers or not _asks_for_fields_alone(query):
+            return None
+        selection = self._selection(query, Filter(EVERYTHING, []), search_of(None))
+        plan = self._plan(self._collection, replace(selection, keys=1))
+        names = plan.shape.names
+        if plan.shape.nested or self._is_limited(names) or not self._collection.columns.keys() >= set(names):
+            return None
+        stored = stored_of(self._schema, self._collection, self._database.dialect)
+        items = stored.items(rows)
+        if names != stored.names:
+            items = [{name: item[name] for name in names} for item in items]
+        waiting = [many for many in plan.many if not (is_new and self._is_guarded(many))]
+        if waiting:
+            await self._carry(lambda fetch: self._fill_all(fetch, waiting, rows, items, query), selection)
+        for many in plan.many:
+            if many not in waiting:
+                for item in items:
+                    item[many.name] = []
+        return items
+
+    def _fill_all(
+        self, fetch: Fetch, waiting: Sequence[Many], rows: Sequence[Row], items: Sequence[Item], query: Query
+    ) -> None:
+        names = list(self._collection.columns)
+        for many in waiting:
+            place = names.index(key_of(self._schema, many.relation))
+            self._fill(fetch, many, [(row[place], item) for row, item in zip(rows, items, strict=True)], query)
+
+    def _is_guarded(self, many: Many) -> bool:
+        """Whether the database itself sees to it that nothing refers to an item before it is there."""
+        column = many.relation.column
+        is_constrained = column is not None and column.foreign_key is not None
+        return is_constrained and many.relation.collection != self._collection.name
+
+    def _is_limited(self, names: Sequence[str]) -> bool:
+        """Whether the actor does not see every row, or not these fields in each."""
+        rule = None if self._rights is None else self._rights.rule(self._collection)
+        if rule is None:
+            return False
+        return rule.rows() is not None or any(rule.guard(name) is not None for name in names)
 
     def _encode(self, plan: Plan, values: Sequence[Any], parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters, with the query's values and those of the rules."""
@@ -240,6 +297,13 @@ def _asked(query: Query, many: Many) -> Query:
     for name in many.path:
         found = found.deep.get(name, NOTHING_ASKED)
     return found
+
+
+def _asks_for_fields_alone(query: Query) -> bool:
+    is_whole = not (
+        query.filter or query.search or query.sort or query.alias or query.deep or query.aggregate or query.group
+    )
+    return is_whole and not any("(" in name or ":" in name for name in query.fields)
 
 
 def _check_deep(query: Query, plan: Plan, path: tuple[str, ...] = ()) -> None:

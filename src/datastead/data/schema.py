@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,10 @@ V = TypeVar("V")
 POLL_S = 0.5
 PLANS_KEPT = 1000
 VERSION_NAME = "schema"
+FILL_THEMSELVES = frozenset(
+    {"uuid", "date-created", "date-updated", "user-created", "user-updated", "role-created", "role-updated"}
+)
+"""What is special about fields that get a value without anybody giving one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +141,18 @@ class Collection:
 
     @cached_property
     def specials(self) -> tuple[Field, ...]:
-        """The stored fields that have something special."""
-        return tuple(item for item in self.columns.values() if item.special)
+        """The stored fields that fill themselves in."""
+        return tuple(item for item in self.columns.values() if not item.special.isdisjoint(FILL_THEMSELVES))
+
+    @cached_property
+    def concealed(self) -> frozenset[str]:
+        """The stored fields that are never shown."""
+        return frozenset(name for name, item in self.columns.items() if item.is_concealed)
+
+    @cached_property
+    def writable(self) -> frozenset[str]:
+        """The stored fields that are not worked out by the database."""
+        return frozenset(name for name, item in self.columns.items() if item.column and not item.column.is_generated)
 
     @cached_property
     def validated(self) -> tuple[Field, ...]:
@@ -195,7 +210,7 @@ class Policies:
 
 
 class Plans(Generic[V]):
-    """The last used so many values, by key."""
+    """The last used so many values, by key. Several threads may use it."""
 
     def __init__(self, size: int = PLANS_KEPT) -> None:
         self._size = size
@@ -207,13 +222,17 @@ class Plans(Generic[V]):
     def get(self, key: Any) -> V | None:
         found = self._kept.get(key)
         if found is not None:
-            self._kept.move_to_end(key)
+            try:  # noqa: SIM105  `suppress` costs more than the rest
+                self._kept.move_to_end(key)
+            except KeyError:
+                pass  # another thread has let go of it
         return found
 
     def put(self, key: Any, plan: V) -> V:
         self._kept[key] = plan
         if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+            with suppress(KeyError):
+                self._kept.popitem(last=False)
         return plan
 
 

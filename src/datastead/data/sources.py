@@ -192,13 +192,7 @@ class Source:
 
     def key_of(self, relation: Relation) -> str:
         """The column that a relation refers to."""
-        key = relation.column.foreign_key if relation.column is not None else None
-        if key is not None and key.column:
-            return key.column
-        related = self.schema.collection(relation.related or "")
-        if related.primary is None:
-            raise refused(f"`{related.name}` has no primary key")
-        return related.primary.name
+        return key_of(self.schema, relation)
 
     def owned(self, relation: Relation, word: str) -> "tuple[Source, Clause]":
         """The items that refer to this one's, to be selected from beside it, and what ties them to it."""
@@ -249,3 +243,14 @@ def _has_fields(node: Node) -> bool:
     if isinstance(node, Group):
         return any(_has_fields(entry) for entry in node.nodes)
     return isinstance(node, Nested)
+
+
+def key_of(schema: Schema, relation: Relation) -> str:
+    """The column that a relation refers to."""
+    key = relation.column.foreign_key if relation.column is not None else None
+    if key is not None and key.column:
+        return key.column
+    related = schema.collection(relation.related or "")
+    if related.primary is None:
+        raise refused(f"`{related.name}` has no primary key")
+    return related.primary.name

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.pool import NullPool, StaticPool
 
+from datastead.data.brief import OPERATIONS, BriefReads
 from datastead.data.links import Prepared, connected, refuse_commits
 from datastead.errors import InvalidSettings, ServiceUnavailable
 
@@ -139,6 +140,15 @@ class SqliteDriver:
             hide_parameters=True,
         )
         refuse_commits(self._engine)
+        self.brief = BriefReads(self._connect_briefly) if path else None
+
+    def _connect_briefly(self, is_over: Callable[[], bool]) -> SqliteLink:
+        """A reader that waits for nobody, and is interrupted when its time is over."""
+        with self._opening:
+            raw = self._opened.raw = self._open(write=False)
+            raw.execute("PRAGMA busy_timeout = 0")
+            raw.set_progress_handler(is_over, OPERATIONS)
+            return SqliteLink(raw, connected(self._engine))
 
     def connect(self, *, write: bool) -> SqliteLink:
         lock = None
@@ -179,6 +189,8 @@ class SqliteDriver:
         return f"{text}.{utc.microsecond:06d}"
 
     def close(self) -> None:
+        if self.brief is not None:
+            self.brief.close()
         self._engine.dispose()
 
 

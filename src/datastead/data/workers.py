@@ -186,6 +186,10 @@ class Alteration(Job[T]):
             self.settle(result)
 
 
+class Single(Job[T]):
+    """One statement that is a transaction of its own."""
+
+
 Task = Job[Any] | Session
 
 
@@ -222,7 +226,7 @@ class Worker:
             return None
         if isinstance(task, Session):
             task.serve(link)
-        elif isinstance(task, Alteration):
+        elif isinstance(task, Alteration | Single):
             task.run(link)
         elif not self._write:
             self._read(link, task)
@@ -263,7 +267,7 @@ class Worker:
             if task is None:
                 self._tasks.put(None)
                 break
-            if isinstance(task, Session | Alteration):
+            if isinstance(task, Session | Alteration | Single):
                 return group, task
             group.append(task)
         return group, None

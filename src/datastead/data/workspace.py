@@ -49,7 +49,7 @@ def install(bus: Bus) -> None:
     """These rules, for a process."""
     for resource in RESOURCES:
         bus.on_guard(resource.table.name, guard)
-    bus.on_action(forget)
+    bus.on_action(forget, _is_of_deletions)
 
 
 async def guard(ctx: Context, event: Event) -> None:
@@ -66,6 +66,10 @@ async def guard(ctx: Context, event: Event) -> None:
         await _check_unmoved(ctx, event)
     if event.collection == VERSIONS:
         await _check_version(ctx, event)
+
+
+async def _is_of_deletions(_: Context, event: Event) -> bool:
+    return event.scope == "items.delete"
 
 
 async def forget(ctx: Context, events: Sequence[Event]) -> None:

@@ -151,7 +151,9 @@ class Writer:
         """tells: which rows it has changed."""
 
         def build() -> sa.Update:
-            values = {self._table.c[name]: sa.bindparam(f"v{number}") for number, name in enumerate(names)}
+            values: dict[Any, Any] = {
+                self._table.c[name]: sa.bindparam(f"v{number}") for number, name in enumerate(names)
+            }
             update = sa.update(self._table).values(values).where(self._is_one_of(count))
             return update.returning(*self._table.c) if tells else update
 

@@ -11,7 +11,7 @@ from datastead.context import Context
 from datastead.data.engine import Connection, Database
 from datastead.errors import DatasteadError
 from datastead.events import Event
-from datastead.extensions import Options, Registry, TriggerType
+from datastead.extensions import Options, Registry, Trigger, TriggerType
 from datastead.flows import store
 from datastead.flows.model import FlowDefinition, check, trigger_options
 from datastead.flows.template import Templates
@@ -50,6 +50,13 @@ class LoadedFlow:
     def matches(self, event: Event) -> bool:
         return self.kind.trigger.matches(self.options, event)
 
+    def may_match(self, event: Event) -> bool:
+        """The same of an event without payload and keys: False where none like it would match."""
+        trigger = self.kind.trigger
+        if type(trigger).matches is Trigger.matches:
+            return False
+        return trigger.looks_into_events or self.matches(event)
+
     def next_at(self, after: datetime) -> datetime | None:
         return self.kind.trigger.next_at(self.options, after)
 
@@ -64,6 +71,10 @@ class Flowchart:
     definitions: tuple[FlowDefinition, ...]
     active: dict[str, LoadedFlow]
     problems: dict[str, str]
+
+    def may_hear(self, event: Event) -> bool:
+        """Whether an event like this, which is shown without payload and keys, may start a flow."""
+        return any(flow.may_match(event) for flow in self.active.values())
 
     def of_event(self, event: Event) -> Iterator[LoadedFlow]:
         return (flow for flow in self.active.values() if flow.matches(event))

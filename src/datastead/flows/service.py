@@ -61,8 +61,8 @@ class Flows:
         self._started: _Started | None = None
         self._ticked_at = clock()
         self._afterwards: set[asyncio.Task[None]] = set()
-        bus.on_filter(self._on_filter)
-        bus.on_action(self._on_action)
+        bus.on_filter(self._on_filter, self._hears)
+        bus.on_action(self._on_action, self._hears)
         editor = Editor(registry, self._templates, self._catalog)
         self.apply = editor.apply
         self.create_flow, self.update_flow, self.delete_flow = (
@@ -180,6 +180,9 @@ class Flows:
     def redacted(self, value: Any) -> Any:
         """The value without secrets."""
         return redacted(value, environment(self._settings).values())
+
+    async def _hears(self, ctx: Context, event: Event) -> bool:
+        return (await self._catalog.get(ctx)).may_hear(event)
 
     async def _on_filter(self, ctx: Context, event: Event) -> Any:
         """Runs the filter flows of an event inside its change. Gives the payload to go on with."""

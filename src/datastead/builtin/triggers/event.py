@@ -37,6 +37,8 @@ class EventOptions(Options):
 class EventTrigger(Trigger[EventOptions]):
     """Starts when items are created, updated or deleted, or something happens in the server."""
 
+    looks_into_events = False
+
     def check(self, options: EventOptions) -> None:
         known = (*ITEM_SCOPES, *OTHER_SCOPES[options.type])
         for scope in options.scope:
