@@ -48,7 +48,7 @@ class Batches:
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append(_Write(work, future, until))
         if len(self._waiting) == 1 and not self._sent:
-            self._loop.call_soon(self._gather, TURNS, 1)
+            self._loop.call_soon(self._gather, TURNS, 0)
         if until < inf:
             self._watch(until)
         return future
@@ -84,7 +84,7 @@ class Batches:
             for write in batch:
                 self._send([write])
         if self._waiting and not self._sent:
-            self._loop.call_soon(self._gather, TURNS, len(self._waiting))
+            self._loop.call_soon(self._gather, TURNS, 0)
 
     def _watch(self, until: float) -> None:
         """One alarm for all, which is hardly ever heard: nearly every write is done long before."""
