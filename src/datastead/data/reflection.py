@@ -94,6 +94,35 @@ def _version(transaction: Transaction, tables: Mapping[str, Any]) -> int:
 def _tables(transaction: Transaction, names: list[str] | None = None) -> dict[str, dict[str, Column]]:
     if transaction.dialect == "mariadb":
         return mariadb_reflection.tables(transaction, names)
+    if transaction.dialect == "sqlite":
+        return _sqlite_tables(transaction, names)
+    return _read_tables(transaction, names)
+
+
+def _sqlite_tables(transaction: Transaction, names: list[str] | None) -> dict[str, dict[str, Column]]:
+    """Reads only the tables whose text is new: all that we ask of a table follows from its `CREATE` statements."""
+    rows = transaction.connection.exec_driver_sql(
+        "SELECT tbl_name, group_concat(sql, ';') FROM"
+        " (SELECT tbl_name, coalesce(sql, name) AS sql FROM sqlite_master WHERE type IN ('table', 'index')"
+        " ORDER BY type DESC, name) WHERE tbl_name NOT LIKE 'sqlite~_%' ESCAPE '~' GROUP BY tbl_name ORDER BY tbl_name"
+    )
+    texts = {table: text for table, text in rows if names is None or table in names}
+    new = [table for table, text in texts.items() if (table, text) not in _KNOWN]
+    read = _read_tables(transaction, new) if new else {}
+    found = {table: read[table] if table in read else _KNOWN[table, text] for table, text in texts.items()}
+    if len(_KNOWN) > MAX_KNOWN:
+        _KNOWN.clear()
+    _KNOWN.update({(table, texts[table]): found[table] for table in new if not _IMPLICIT_KEY.search(texts[table])})
+    return found
+
+
+_KNOWN: dict[tuple[str, str], dict[str, Column]] = {}
+MAX_KNOWN = 5000
+_IMPLICIT_KEY = re.compile(r"""\breferences\s+(?:"[^"]*"|`[^`]*`|\[[^\]]*\]|'[^']*'|\w++)\s*+(?!\()""", re.IGNORECASE)
+"""A foreign key that does not name the column: what it refers to is in another table's text."""
+
+
+def _read_tables(transaction: Transaction, names: list[str] | None) -> dict[str, dict[str, Column]]:
     inspector = sa.inspect(transaction.connection)
     options: dict[str, Any] = {"filter_names": names} if names else {}
     keys = _by_table(inspector.get_multi_pk_constraint(**options))
