@@ -501,3 +501,11 @@ async def test_a_singleton_is_made_with_its_first_change(ctx: Context) -> None:
     await about.write_singleton({"title": "Home"})
     await about.write_singleton({"title": "House"})
     assert await about.read_singleton() == {"id": 1, "title": "House"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+async def test_items_without_any_value_are_as_many_as_were_sent(blog: Context, count: int) -> None:
+    authors = Items(blog, "authors")
+    keys = await authors.create_many([{} for _ in range(count)])
+    assert len(set(keys)) == count
+    assert len(await authors.read(Query(limit=-1))) == count

@@ -39,7 +39,7 @@ def test_a_query_is_understood(parameters: dict[str, Any], query: Query) -> None
         {"fields": "[bad"}, {"sort": {"a": 1}}, {"search": {"a": 1}}, {"search": "\0"}, {"fields": ["a"] * 501},
         {"deep": {"posts": {"_limit": "x"}}}, {"deep": {"posts": {"_group": "a"}}}, {"deep": "x"}, {"deep": {"posts": 5}},
         {"aggregate": {"total": "*"}}, {"aggregate": "x"}, {"groupBy": 5}, {"alias": {"a": "b.c"}}, {"alias": {"a*": "b"}},
-        {"alias": "x"}, {"version": "main"},
+        {"alias": "x"},
     ],
 )  # fmt: skip
 def test_a_query_that_makes_no_sense_is_refused(parameters: dict[str, Any]) -> None:

@@ -74,9 +74,12 @@ class Writer:
         return tuple(name for name in names if name in row)
 
     def _insert_part(self, transaction: Transaction, names: tuple[str, ...], part: Sequence[Row]) -> Rows:
-        """Rows with the same columns. Where several are refused, they come one by one, so that it is said which is."""
-        if len(part) == 1:
-            return self._insert_one(transaction, names, part[0])
+        """Rows with the same columns. Where several are refused, they come one by one, so that it is said which is.
+
+        So do rows without any value: no statement has several of them.
+        """
+        if len(part) == 1 or not names:
+            return [found for row in part for found in self._insert_one(transaction, names, row)]
         values = [row[name] for row in part for name in names]
         if transaction.dialect != "sqlite":  # there a statement that fails leaves the transaction as it was
             transaction.control("SAVEPOINT several")
