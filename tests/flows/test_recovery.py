@@ -284,21 +284,34 @@ from datastead.flows.service import Flows
 fatal, when, seen = int(sys.argv[4]), sys.argv[5], 0
 start = Flows.start
 
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def begun():
+    global seen
+    seen += 1
+    if seen == fatal and when == "before":
+        die()
+    return seen
+
 def counted(method):
     async def write(self, *arguments):
-        global seen
-        seen += 1
-        number = seen
-        if number == fatal and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+        number = begun()
         result = await method(self, *arguments)
         if number == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return result
     return write
 
+def counted_send(method):  # the ledger's way
+    def send(self, work, done):
+        number = begun()
+        method(self, work, lambda result, error: die() if number == fatal else done(result, error))
+    return send
+
 async def counting_start(self, services, **options):
     engine.Database.write = counted(engine.Database.write)
+    engine.Database.send = counted_send(engine.Database.send)
     engine.Connection.commit = counted(engine.Connection.commit)
     await start(self, services, **options)
 
