@@ -212,18 +212,40 @@ def test_registering_a_taken_address_changes_nothing_and_tells_nothing(
     assert mailbox.mails_to(user) == []
 
 
-def test_a_link_confirms_only_the_password_that_it_was_sent_for(
-    server: Server, registering: Server, mailbox: Mailbox
+@pytest.mark.parametrize("own", [1, 2], ids=["a-stranger-registers-after", "a-stranger-registers-before"])
+def test_a_link_confirms_the_password_it_was_sent_for_whoever_else_registers_the_address(
+    server: Server, registering: Server, mailbox: Mailbox, own: int
 ) -> None:
-    address = email()
-    registering.post("/users/register", {"email": address, "password": "a-strangers-password"})
-    mailbox.mail_to(address)
-    registering.post("/users/register", {"email": address, "password": NEW})
-    old, new = mailbox.token_to(address), mailbox.token_to(address, 2)
-    assert refused(registering.get(f"/users/register/verify-email?token={old}")) == (403, "INVALID_TOKEN")
-    assert registering.get(f"/users/register/verify-email?token={new}").status == 204
+    address, stranger = email(), {"password": "a-strangers-password", "first_name": "Mallory"}
+    for number in (1, 2):
+        chosen = {"password": NEW, "last_name": "Eve"} if number == own else stranger
+        assert registering.post("/users/register", {"email": address, **chosen}).status == 204
+        mailbox.mail_to(address, number)
+    token, other = mailbox.token_to(address, own), mailbox.token_to(address, 3 - own)
+    assert registering.get(f"/users/register/verify-email?token={token}").status == 204
+    assert refused(registering.get(f"/users/register/verify-email?token={other}")) == (403, "INVALID_TOKEN")
     assert refused(log_in(server, address, "a-strangers-password")) == (401, "INVALID_CREDENTIALS")
     assert log_in(server, address, NEW).status == 200
+    named = server.get(f"/users?filter[email][_eq]={address}&fields=first_name,last_name").data
+    assert named == [{"first_name": None, "last_name": "Eve"}]
+
+
+def test_the_mail_says_when_and_where_somebody_registered_and_its_link_tells_no_password(
+    registering: Server, mailbox: Mailbox
+) -> None:
+    address = email()
+    registering.post("/users/register", {"email": address, "password": NEW})
+    assert "UTC from 127.0.0.1." in mailbox.mail_to(address).get_content()
+    claims = jwt.decode(mailbox.token_to(address), options={"verify_signature": False})
+    assert NEW not in str(claims)
+    assert "argon2" not in str(claims)
+
+
+def test_a_registration_with_a_name_that_is_too_long_makes_nobody(server: Server, registering: Server) -> None:
+    address = email()
+    body = {"email": address, "password": NEW, "first_name": "x" * 51}
+    assert refused(registering.post("/users/register", body)) == (400, "INVALID_PAYLOAD")
+    assert server.get(f"/users?filter[email][_eq]={address}").data == []
 
 
 def test_the_settings_say_who_may_register(server: Server, registering: Server) -> None:

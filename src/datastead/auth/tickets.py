@@ -82,10 +82,15 @@ def link(page: str, ticket: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), ("token", ticket)])))
 
 
-def issue(ctx: Context, purpose: Purpose, user: Mapping[str, Any]) -> str:
-    """A ticket. user: `id`, `email`, `password` (its hash) and `status`, as they are stored."""
+def issue(ctx: Context, purpose: Purpose, user: Mapping[str, Any], sealed: str | None = None) -> str:
+    """A ticket. user: `id`, `email`, `password` (its hash) and `status`, as they are stored.
+
+    sealed: what the ticket brings along, unreadable for who gets it.
+    """
     settings = ctx.services.settings
     claims = {"sub": user["id"], "email": user["email"], "scope": purpose, "hash": _state(settings, purpose, user)}
+    if sealed is not None:
+        claims["sealed"] = sealed
     return signed(settings, claims, ctx.now(), getattr(settings, TTLS[purpose]))
 
 
@@ -107,6 +112,14 @@ async def redeem(ctx: Context, purpose: Purpose, ticket: str) -> dict[str, Any]:
     if user is None or not hmac.compare_digest(expected, str(claims.get("hash"))):
         raise InvalidToken
     return user
+
+
+def sealed_in(ctx: Context, ticket: str) -> str:
+    """What a ticket brings along. Raises `InvalidToken` where it is nothing."""
+    sealed = claims_of(ctx.services, ticket).get("sealed")
+    if not isinstance(sealed, str):
+        raise InvalidToken
+    return sealed
 
 
 _STATE = (system.users.c.id, system.users.c.email, system.users.c.password, system.users.c.status)

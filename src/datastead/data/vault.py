@@ -34,9 +34,12 @@ class Vault:
         previous = settings.secret_previous
         self._known = [self._current, *([_derived(previous.get_secret_value())] if previous else [])]
 
-    def seal(self, place: str, text: str) -> str:
-        """The text as it is stored. Raises `UnprocessableContent` where it could not be read after the next start."""
-        if not self._may_seal:
+    def seal(self, place: str, text: str, *, lasts: bool = True) -> str:
+        """The text as it is stored. Raises `UnprocessableContent` where it could not be read after the next start.
+
+        lasts: False for what is of no use then in any case, as a link is that was signed with the same secret.
+        """
+        if lasts and not self._may_seal:
             reason = (
                 "Secrets are stored encrypted with `SECRET`, which is not set: set it to a long random text, restart"
             )
