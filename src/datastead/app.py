@@ -14,6 +14,7 @@ from datastead.ai.alarms import announce
 from datastead.ai.configuration import Configuration
 from datastead.ai.engine import AI
 from datastead.api import tus
+from datastead.api.health import Health
 from datastead.api.rate_limits import RateLimits
 from datastead.api.routes import install_routes
 from datastead.auth import rules
@@ -68,6 +69,7 @@ def create_app(
         async with open_services(settings, clock=clock, registry=registry) as (services, first_admin):
             app.state.services = services
             app.state.authenticator = Authenticator(services)
+            app.state.health = Health(services)
             app.state.first_admin = first_admin
             yield
 

@@ -6,8 +6,9 @@ import smtplib
 import ssl
 import subprocess
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -52,6 +53,11 @@ class Mailer:
         """Sends it now. Raises `InvalidPayload` for an address that is none, `ServiceUnavailable` where it fails."""
         message = _message(self._settings.email_from, mail)
         await asyncio.get_running_loop().run_in_executor(self._threads, _deliver, self._settings, message)
+
+    async def check(self) -> None:
+        """Whether the mail server lets us in. Raises what goes wrong; other ways to send are taken at their word."""
+        if self._settings.email_transport == "smtp":
+            await asyncio.get_running_loop().run_in_executor(self._threads, _look_in, self._settings)
 
     def post(self, letter: Awaitable[Mail | None]) -> None:
         """Sends later what `letter` gives, if anything: whoever asks does not learn whether, and does not wait."""
@@ -105,7 +111,18 @@ def _deliver(settings: "Settings", message: EmailMessage) -> None:
         raise _failure(settings, error) from None
 
 
+def _look_in(settings: "Settings") -> None:
+    with _connection(settings) as server:
+        server.noop()
+
+
 def _by_smtp(settings: "Settings", message: EmailMessage) -> None:
+    with _connection(settings) as server:
+        server.send_message(message)
+
+
+@contextmanager
+def _connection(settings: "Settings") -> Iterator[smtplib.SMTP]:
     host, port, password = settings.email_smtp_host, settings.email_smtp_port, settings.email_smtp_password
     context = ssl.create_default_context()
     if settings.email_smtp_secure:
@@ -119,7 +136,7 @@ def _by_smtp(settings: "Settings", message: EmailMessage) -> None:
             server.ehlo()
         if settings.email_smtp_user is not None:
             server.login(settings.email_smtp_user, password.get_secret_value() if password else "")
-        server.send_message(message)
+        yield server
 
 
 def _by_sendmail(settings: "Settings", message: EmailMessage) -> None:

@@ -148,3 +148,17 @@ def test_uuid_keys_are_made_by_the_server(server: Server, articles: str) -> None
     made = server.post(f"/items/{name}", {"title": "x"}).data
     assert len(made["id"]) == 36
     assert server.get(f"/items/{name}/{made['id']}").data == made
+
+
+def test_an_item_that_is_known_already_is_not_sent_again(server: Server, articles: str) -> None:
+    key = server.post(f"/items/{articles}", {"title": "first"}).data["id"]
+    first = server.get(f"/items/{articles}/{key}")
+    assert first.headers["cache-control"] == "no-cache"
+    assert {"Origin", "Cache-Control"} <= set(first.headers["vary"].split(", "))
+    tag = first.headers["etag"]
+    again = server.send("GET", f"/items/{articles}/{key}", headers={"If-None-Match": f'"other", {tag}'})
+    assert (again.status, again.body, again.headers["etag"]) == (304, "", tag)
+    server.send("PATCH", f"/items/{articles}/{key}", {"title": "second"})
+    changed = server.send("GET", f"/items/{articles}/{key}", headers={"If-None-Match": tag})
+    assert (changed.status, changed.data["title"]) == (200, "second")
+    assert "etag" not in server.get(f"/items/{articles}/999").headers

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from datastead.app import create_app
 from datastead.errors import DatasteadError, RateLimitExceeded
 from datastead.settings import Settings
 
-from .conftest import Server
+from .conftest import ADMIN_TOKEN, Server, serving
 
 
 def test_a_ping_is_answered(server: Server) -> None:
     answer = server.public.get("/server/ping")
     assert (answer.status, answer.body) == (200, "pong")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
 def test_what_the_server_is_is_told_to_those_who_are_signed_in(server: Server) -> None:
@@ -30,8 +32,35 @@ def test_details_of_its_health_are_for_administrators(server: Server) -> None:
     answer = server.get("/server/health")
     assert answer.headers["content-type"].startswith("application/health+json")
     assert answer.json["status"] in {"ok", "warn"}
-    assert "checks" in answer.json
+    names = set(answer.json["checks"])
+    assert {"storage:local:responseTime", "email:connection"} < names
+    assert names & {"pg:responseTime", "sqlite3:responseTime", "mysql:responseTime"}
+    assert {check["status"] for (check,) in answer.json["checks"].values()} <= {"ok", "warn"}
     assert set(server.public.get("/server/health").json) == {"status"}
+
+
+def test_a_storage_that_takes_nothing_is_an_error_and_a_silent_mail_server_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path / 'x.db'}",
+        admin_token=ADMIN_TOKEN,
+        admin_password="x",
+        storage_options={"local": {"root": str(tmp_path / "root")}},
+        email_transport="smtp",
+        email_smtp_host="127.0.0.1",
+        email_smtp_port=1,
+    )
+    with serving(settings) as port:
+        found = Server(port).get("/server/health")
+    assert (found.status, found.json["status"]) == (200, "warn")
+    assert found.json["checks"]["email:connection"] == [{"status": "error", "componentType": "email"}]
+    assert list((tmp_path / "root").rglob("health-*")) == []
+    with serving(settings) as port:
+        shutil.rmtree(tmp_path / "root")
+        (tmp_path / "root").write_text("in the way")
+        broken = Server(port).get("/server/health")
+    assert (broken.status, broken.json["status"]) == (503, "error")
+    assert broken.json["checks"]["storage:local:responseTime"][0]["status"] == "error"
 
 
 def test_the_reference_describes_every_route_and_loads_nothing_from_elsewhere(server: Server) -> None:

@@ -1,8 +1,10 @@
 """Answers: `{"data": …}`, 204, and the error envelope, each with the same headers."""
 
 import logging
+from base64 import b64encode
 from collections.abc import Sequence
 from decimal import Decimal
+from hashlib import sha1
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +43,30 @@ class NoContent(Response):
         self.background = None
         self.body = b""
         self.raw_headers = [POWERED_BY]
+
+
+class NotModified(Response):
+    """304, for who has the same answer already."""
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.status_code = 304
+        self.background = None
+        self.body = b""
+        self.raw_headers = [POWERED_BY, *headers]
+
+
+def revalidated(answer: Response, scope: Scope) -> Response:
+    """An answer to a GET, to be asked for again each time, and to be sent again only where it is another."""
+    if not isinstance(answer, Json) or answer.status_code != 200:
+        return answer
+    digest = b64encode(sha1(answer.body, usedforsecurity=False).digest()).rstrip(b"=")
+    tag = b'W/"%x-%s"' % (len(answer.body), digest)
+    headers = [(b"vary", b"Origin, Cache-Control"), (b"etag", tag), (b"cache-control", b"no-cache")]
+    known = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
+    if known is not None and tag[2:] in {each.strip().removeprefix(b"W/") for each in known.split(b",")}:
+        return NotModified(headers)
+    answer.raw_headers += headers
+    return answer
 
 
 def data(value: Any, meta: Any = None) -> Response:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from datastead.api.answers import NoContent, data, error_answer
+from datastead.api.answers import NoContent, data, error_answer, revalidated
 from datastead.api.body import invalid, keys_of, object_of, objects_of, read_json
 from datastead.api.export import exported
 from datastead.api.request import context_of, parameters_of
@@ -78,7 +78,9 @@ class Endpoint:
         ctx = await context_of(request.scope, parameters)
         collection = self.collection or _user_collection(request)
         query = Query.parse(parameters, ctx.services.settings)
-        return await self.methods[request.scope["method"]](Call(request, ctx, Items(ctx, collection), query))
+        method: str = request.scope["method"]
+        answer = await self.methods[method](Call(request, ctx, Items(ctx, collection), query))
+        return revalidated(answer, request.scope) if method == "GET" else answer
 
 
 def _user_collection(request: Request) -> str:

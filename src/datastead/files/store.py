@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -58,6 +59,16 @@ class FileStore:
             reason = f"There is no storage `{location[:64]}`; `STORAGE_LOCATIONS` has {known}"
             raise InvalidPayload(f"{reason}.", reason=reason, field="storage")
         return found
+
+    async def check(self, location: str) -> None:
+        """Writes a few bytes, reads them and removes them. Raises what goes wrong."""
+        storage, name = self.storage(location), f"health-{uuid4().hex}"
+        try:
+            await storage.write(name, _pieces(b"well"))
+            if b"".join([piece async for piece in storage.read(name)]) != b"well":
+                raise ServiceUnavailable(f"The storage `{location}` gives back other bytes.", service="storage")
+        finally:
+            await storage.delete(name)
 
     async def start(self) -> None:
         """Removes what processes have left that died, and does so from time to time."""
@@ -175,6 +186,10 @@ def store_of(ctx: Context) -> FileStore:
     if ctx.services.files is None:
         raise ServiceUnavailable("No storage for files is open here.", service="storage")
     return ctx.services.files
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 def _open(settings: Settings, registry: Registry, location: str) -> Storage:
