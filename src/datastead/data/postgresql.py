@@ -18,6 +18,7 @@ from datastead.errors import ServiceUnavailable
 
 CONNECT_TIMEOUT_S = 10
 STATEMENTS_PREPARED = 300
+FIRST_RENEWAL = 8  # statements
 CONFLICTS = {"40P01", "40001"}
 BARE = ("COMMIT", "SAVEPOINT", "RELEASE")
 """Commands that psycopg need not know of; after a ROLLBACK it forgets which statements it has prepared."""
@@ -39,6 +40,7 @@ class PostgresqlLink:
         self._raw = raw
         self._connection = connection
         self._cursor = psycopg.RawCursor(raw)
+        self._statements, self._renews_at = 0, FIRST_RENEWAL
         for name in AS_TEXT:
             self._cursor.adapters.register_loader(name, TextLoader)
         self._cursor.adapters.register_dumper(int, Int8Dumper)
@@ -90,7 +92,10 @@ class PostgresqlLink:
 
     def fetch(self, prepared: Prepared, parameters: Mapping[str, Any] | list[Any]) -> list[tuple[Any, ...]]:
         values = prepared.arrange(parameters)
+        self._statements += 1
         try:
+            if self._statements >= self._renews_at:
+                self._renew_plans()
             return self._run(prepared.sql, values)
         except psycopg.errors.FeatureNotSupported as error:
             # a plan that the server keeps is of before a change of the table: plans are dropped, and made anew
@@ -100,6 +105,15 @@ class PostgresqlLink:
             return self._run(prepared.sql, values)
         except (psycopg.Error, UnicodeEncodeError) as error:
             raise _as_sqlalchemy(prepared.sql, error) from error
+
+    def _renew_plans(self) -> None:
+        """Plans of when a table was small read all of it, those of foreign keys for each row that is written.
+
+        The server keeps a plan until it has counted the table again, which may take a minute or more: so plans are made
+        anew after twice as many statements each time.
+        """
+        self._renews_at *= 2
+        self._command(b"DISCARD PLANS")
 
     def _run(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor = self._cursor.execute(sql.encode(), values)
