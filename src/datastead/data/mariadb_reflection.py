@@ -26,6 +26,8 @@ TYPES = {
 """Field types by the database's; those of geometry are `unknown`."""
 BOOLEANS = {"tinyint(1)", "bit(1)"}
 TEXTS = {"char", "varchar"}
+_UNSAID = {"RESTRICT": "NO ACTION"}
+"""What MariaDB says where nothing was said, and what the other databases say then. To MariaDB the two are the same."""
 
 _NOW = re.compile(r"current_timestamp(\(\d*\))?", re.IGNORECASE)
 _IS_JSON = re.compile(r"json_valid\(`((?:[^`]|``)+)`\)", re.IGNORECASE)
@@ -113,7 +115,7 @@ def _foreign_keys(rows: list[dict[str, Any]]) -> dict[tuple[str, str], ForeignKe
     return {
         (row["table_name"], row["column_name"]): ForeignKey(
             row["constraint_name"], row["referenced_table_name"], row["referenced_column_name"],
-            row["update_rule"], row["delete_rule"],
+            _UNSAID.get(row["update_rule"], row["update_rule"]), row["delete_rule"],
         )
         for row in rows
         if sizes[row["table_name"], row["constraint_name"]] == 1

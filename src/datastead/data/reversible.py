@@ -101,7 +101,7 @@ def no_foreign_key(transaction: Transaction, table: str, column: str, name: str,
         yield
         return
     target = f"{_quoted(key.table)} ({_quoted(key.column)})"
-    rules = f"ON DELETE {key.on_delete} ON UPDATE {key.on_update}"
+    rules = f"ON DELETE {key.on_delete}" + (f" ON UPDATE {key.on_update}" if key.on_update != "NO ACTION" else "")
     made = f"ADD CONSTRAINT {_quoted(name)} FOREIGN KEY IF NOT EXISTS {_quoted(name)} ({_quoted(column)})"
     transaction.undo.note([_alter(table, f"{made} REFERENCES {target} {rules}")])
     yield
