@@ -40,6 +40,7 @@ Guard = Callable[[Context, Event], Awaitable[None]]
 Filter = Callable[[Context, Event], Awaitable[Any]]
 Action = Callable[[Context, Sequence[Event]], Awaitable[None]]
 Interest = Callable[[Context, Event], Awaitable[bool]]
+Witness = Callable[[Event], None]
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class Bus:
     _filters: list[Filter] = field(default_factory=list)
     _actions: list[Action] = field(default_factory=list)
     _interests: list[Interest | None] = field(default_factory=list)
+    _witnesses: list[Witness] = field(default_factory=list)
 
     def on_guard(self, collection: str, guard: Guard) -> None:
         """`guard(ctx, event)` runs before every write in a collection of the platform's own, also one that is quiet.
@@ -82,6 +84,23 @@ class Bus:
         """
         self._actions.append(subscriber)
         self._interests.append(hears)
+
+    def on_unheard(self, witness: Witness) -> None:
+        """`witness(event)` is called on the loop after the commit of a write that took the shorter way.
+
+        The event has the keys that were written, and no payload. It must not wait or raise.
+        """
+        self._witnesses.append(witness)
+
+    @property
+    def is_witnessed(self) -> bool:
+        """Whether anybody is told of writes that took the shorter way."""
+        return bool(self._witnesses)
+
+    def unheard(self, event: Event) -> None:
+        """Tells of a write that took the shorter way."""
+        for witness in self._witnesses:
+            witness(event)
 
     async def is_heard(self, ctx: Context, events: Sequence[Event]) -> bool:
         """Whether anybody may want events like these, which are shown without payload and keys."""

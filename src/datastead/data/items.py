@@ -1,8 +1,10 @@
 """`Items`: the items of one collection, for one actor: read, create, update, delete."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -130,7 +132,7 @@ class Items:
         if await self._is_alone(target, "create", checked, emit=emit):
             filled = [await self._filled(self._ctx, target, payload, emit=False) for payload in checked]
             rows = [payloads.row_of(*target, payload, "create", dialect) for payload in filled]
-            return await self._alone(Recorded(self._ctx, *target).insert_alone(rows))
+            return await self._alone("create", Recorded(self._ctx, *target).insert_alone(rows), emit=emit)
         async with self._ctx.transaction() as ctx:
             filled = [await self._filled(ctx, target, payload, emit=emit) for payload in checked]
             is_plain = all(map(links_of(*target).is_plain, filled))
@@ -175,7 +177,7 @@ class Items:
         if rights is None and await self._is_alone(target, "update", [checked], emit=emit):
             filled = await self._filled(self._ctx, target, checked, tuple(keys), emit=False)
             row = payloads.row_of(*target, filled, "update", dialect)
-            return await self._alone(Recorded(self._ctx, *target).update_alone(row, encoded))
+            return await self._alone("update", Recorded(self._ctx, *target).update_alone(row, encoded), emit=emit)
         async with self._ctx.transaction() as ctx:
             await self._require_rows(ctx, target, keys, rights)
             nested = self._nested(ctx, target, emit=emit)
@@ -381,15 +383,23 @@ class Items:
         made = found or tuple(self._event(kind, verb, None, ()) for kind in kinds)
         return found or target.schema.plans.put(key, made)
 
-    async def _alone(self, writing: Awaitable[Written]) -> Written:
-        """A transaction of its own, in one hop."""
+    async def _alone(self, verb: str, writing: Coroutine[Any, Any, Written], *, emit: bool) -> Written:
+        """A transaction of its own, in one hop. Of what is done it is told also when the caller is cancelled."""
         try:
-            return await writing
+            if not (emit and self._ctx.services.bus.is_witnessed):
+                return await writing
+            task = asyncio.get_running_loop().create_task(writing)
+            task.add_done_callback(partial(self._tell_unheard, verb))
+            return await asyncio.shield(task)
         except sa.exc.IntegrityError as error:
             raise dangling() from error
         except sa.exc.DBAPIError as error:
             self._refuse_stale(self._ctx, error)
             raise
+
+    def _tell_unheard(self, verb: str, done: "asyncio.Task[Written]") -> None:
+        if not done.cancelled() and done.exception() is None and done.result().keys:
+            self._ctx.services.bus.unheard(self._event("action", verb, None, tuple(done.result().keys)))
 
     async def _guarded(self, ctx: Context, verb: str, *writes: tuple[Any, tuple[Key, ...]]) -> None:
         """writes: payloads, each with the keys that it is for."""

@@ -74,11 +74,27 @@ class Feed:
             return False
         now = time.monotonic()
         if now - self._looked_at >= LOOK_S:
-            self._looked_at = now
-            parameters = {"now": self._database.timestamp(self._clock())}
-            rows = await connection.run(lambda transaction: transaction.raw(self._look, parameters))
-            self._others_listen = bool(rows)
+            parameters = self._of_now()
+            self._note(now, await connection.run(lambda transaction: transaction.raw(self._look, parameters)))
         return self._others_listen
+
+    async def is_awaited(self) -> bool:
+        """The same for a write that has not begun yet, and so has to have looked less long ago."""
+        if self._database.is_in_memory:
+            return False
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_S / 2:
+            parameters = self._of_now()
+            self._note(now, await self._database.reading(lambda fetch: fetch(self._look, parameters), "listeners"))
+        return self._others_listen
+
+    def _of_now(self) -> dict[str, Any]:
+        return {"now": self._database.timestamp(self._clock())}
+
+    def _note(self, looked_at: float, listeners: Sequence[Any]) -> None:
+        """Only now: who comes meanwhile looks as well, and does not believe what was known long before."""
+        self._looked_at = max(self._looked_at, looked_at)
+        self._others_listen = bool(listeners)
 
     async def listen(self) -> bool:
         """Says that this process listens, for as long as a lease; whether it did not before."""

@@ -45,7 +45,8 @@ class Realtime:
         self._is_ready = asyncio.Event()
         self._left_at: float | None = None
         self._shared: dict[Any, asyncio.Future[Any]] = {}
-        bus.on_action(self._on_action)
+        bus.on_action(self._on_action, self._hears)
+        bus.on_unheard(lambda event: self._committed([event]))
 
     async def subscribe(self, subscriber: Subscriber, collection: str) -> None:
         """When this has returned, every change of the collection's items comes to the subscriber, once."""
@@ -90,6 +91,10 @@ class Realtime:
             if len(self._shared) > SHARED:
                 self._shared.pop(next(iter(self._shared)))
         return await asyncio.shield(found)
+
+    async def _hears(self, _: Context, event: Event) -> bool:
+        """Other processes are told in the transaction of the change; those of this one, when it is committed."""
+        return event.kind == "action" and event.scope in VERBS and await self._feed.is_awaited()
 
     async def _on_action(self, ctx: Context, events: Sequence[Event]) -> None:
         if ctx.connection is None or not any(event.scope in VERBS for event in events):
