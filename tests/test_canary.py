@@ -26,11 +26,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from datastead import AI, Registry, Settings
 from datastead.ai.engine import CallOptions
 from datastead.ai.tracing import Tracing
-from datastead.app import open_services
 from datastead.context import SYSTEM, Context, Services
 from datastead.data import system
 from datastead.data.project import ProjectSettings
 from datastead.errors import DatasteadError
+from datastead.services import open_services
 from datastead.settings import load_settings
 from datastead.testing.simulator import Simulator
 from datastead.testing.simulator.behaviour import KINDS

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from datastead.app import open_services
 from datastead.context import PUBLIC, SYSTEM, Context
 from datastead.data import system
 from datastead.data.items import Items
@@ -15,6 +14,7 @@ from datastead.errors import Forbidden, InvalidRequest, ServiceUnavailable
 from datastead.files.files import Files, Upload
 from datastead.files.leases import Stored
 from datastead.files.source import FilesAsSource
+from datastead.services import open_services
 from datastead.testing.storage import pieces_of
 
 from .conftest import MISSING, settings_for

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from datastead.app import open_services
 from datastead.builtin.storage.local import LocalOptions, LocalStorage
 from datastead.errors import InvalidSettings, ServiceUnavailable, StoredFileNotFound
 from datastead.extensions import Registry
 from datastead.files.storage import Storage
+from datastead.services import open_services
 from datastead.settings import Settings, load_settings
 from datastead.testing.storage import StorageConformance, pieces_of
 from tests.api.conftest import serving

@@ -449,12 +449,12 @@ def test_limits_are_settings_and_images_that_take_too_long_are_given_up(tmp_path
 async def test_there_is_room_for_so_many_bytes_and_none_for_what_has_no_file(tmp_path: Path) -> None:
     import sqlalchemy as sa
 
-    from datastead.app import open_services
     from datastead.context import SYSTEM, Context
     from datastead.data import system
     from datastead.files.files import Files, Upload
     from datastead.files.recipes import Rules, recipe_of
     from datastead.files.shown import shown
+    from datastead.services import open_services
     from datastead.testing.storage import pieces_of
 
     folder = tmp_path / "uploads"

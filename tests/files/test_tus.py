@@ -16,11 +16,11 @@ from uuid import uuid4
 
 import pytest
 
-from datastead.app import open_services
 from datastead.context import SYSTEM, Context
 from datastead.errors import UploadNotFound
 from datastead.files.files import Files
 from datastead.files.resumable import ResumableUploads, _Source
+from datastead.services import open_services
 from datastead.testing.storage import pieces_of
 from tests.api.conftest import ADMIN_TOKEN, Answer, serving
 

@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from datastead.app import open_services
 from datastead.context import SYSTEM, Actor, Clock, Context, Services, system_clock
 from datastead.data.engine import Database
 from datastead.data.items import Items
 from datastead.extensions import Registry, TriggerRequest
+from datastead.services import open_services
 from datastead.settings import Settings
 from datastead.testing.simulator import Simulator
 

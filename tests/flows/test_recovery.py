@@ -51,7 +51,7 @@ JOB: dict[str, Any] = {
 
 PROCESS = """
 import asyncio, sys
-from datastead.app import open_services
+from datastead.services import open_services
 from datastead.extensions import Registry
 from tests.flows.conftest import settings
 from datastead.testing.simulator import Simulator

@@ -70,7 +70,7 @@ def _serve_many(settings: Settings, listener: socket.socket, console: Console, w
 
 
 async def _prepare(settings: Settings) -> "NewUser | None":
-    from datastead.app import open_services
+    from datastead.services import open_services
 
     async with open_services(settings, dispatch=False) as (_, first_admin):
         return first_admin

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 def run_as_admin(work: Callable[[Context], Awaitable[T]]) -> T:
     """Does something as the administrator, with the server running or not."""
-    from datastead.app import open_services
+    from datastead.services import open_services
     from datastead.settings import load_settings
 
     async def run() -> T:

@@ -9,8 +9,6 @@ import pkgutil
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
 
 from datastead.data import system
 from datastead.data.engine import Database, Transaction
@@ -30,6 +28,9 @@ def names() -> list[str]:
 
 def add_missing_columns(transaction: Transaction, table: sa.Table) -> None:
     """Adds the columns (nullable, or with a default) that one of our own tables does not have yet."""
+    from alembic.operations import Operations  # only where something is missing: it takes long to load
+    from alembic.runtime.migration import MigrationContext
+
     connection = transaction.connection
     have = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
     operations = Operations(MigrationContext.configure(connection))
