@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -14,6 +15,7 @@ from sqlalchemy import create_engine, text
 from datastead.data.engine import Database
 from datastead.data.migrations import migrate
 from datastead.testing.simulator import Simulator
+from tests.cli.terminal import typed
 
 HERE = {"PATH": os.environ["PATH"], "COLUMNS": "160"}
 
@@ -31,11 +33,8 @@ def environment(simulator: Simulator) -> dict[str, str]:
     return {**HERE, **vendor, "AI_OPENAI_ALLOWED_MODELS": "gpt-4.1,gpt-5"}
 
 
-def run(
-    folder: Path, environment: Mapping[str, str], *arguments: str, given: str = ""
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-m", "datastead", "ai", *arguments]
-    return subprocess.run(command, cwd=folder, env=dict(environment), input=given, capture_output=True, text=True)
+def run(folder: Path, environment: Mapping[str, str], *arguments: str, given: str = "") -> CompletedProcess[str]:
+    return typed(folder, environment, "ai", *arguments, given=given)
 
 
 @pytest.mark.parametrize("command", ["generate", "stream"])

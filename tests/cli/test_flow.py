@@ -2,9 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
+
+from tests.cli.terminal import typed
 
 FLOW = """
 trigger: webhook
@@ -14,13 +15,12 @@ operations:
 """
 
 
-def flow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def flow(folder: Path, *arguments: str) -> CompletedProcess[str]:
     environment = {
         "PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{folder / 'data.db'}", "SECRET": "s" * 40,
         "ADMIN_PASSWORD": "a-long-password",
     }  # fmt: skip
-    command = [sys.executable, "-m", "datastead", "flow", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return typed(folder, environment, "flow", *arguments)
 
 
 def test_a_flow_is_applied_listed_triggered_and_looked_at(tmp_path: Path) -> None:

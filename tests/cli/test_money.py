@@ -4,22 +4,21 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from tests.api.ledger_rows import USER, a_call, write_calls
+from tests.cli.terminal import typed
 
 
-def run(folder: Path, *arguments: str, columns: int = 200) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str, columns: int = 200) -> CompletedProcess[str]:
     environment = {
         "PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{folder / 'data.db'}", "SECRET": "s" * 40,
         "ADMIN_PASSWORD": "a-long-password", "ADMIN_EMAIL": "ada@example.com", "COLUMNS": str(columns),
     }  # fmt: skip
-    command = [sys.executable, "-m", "datastead", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return typed(folder, environment, *arguments)
 
 
 @pytest.fixture

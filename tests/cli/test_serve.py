@@ -154,8 +154,9 @@ def test_the_list_of_commands_loads_none_of_them(tmp_path: Path) -> None:
         assert heavy not in ended.stderr
 
 
-def test_the_version_is_printed(tmp_path: Path) -> None:
-    assert command(tmp_path, "version").stdout.strip() == datastead.__version__
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_the_version_is_printed(tmp_path: Path, asked: str) -> None:
+    assert command(tmp_path, asked).stdout.strip() == datastead.__version__
 
 
 def test_a_user_is_added_and_given_a_token(tmp_path: Path) -> None:

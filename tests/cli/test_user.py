@@ -2,15 +2,15 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
+
+from tests.cli.terminal import typed
 
 
-def datastead(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def datastead(folder: Path, *arguments: str) -> CompletedProcess[str]:
     env = {"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{folder / 'data.db'}"}
-    command = [sys.executable, "-m", "datastead", "user", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return typed(folder, env, "user", *arguments)
 
 
 def test_users_are_added_given_tokens_and_listed_without_them(tmp_path: Path) -> None:

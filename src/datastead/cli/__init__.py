@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -60,8 +60,21 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from datastead.cli.version import version
+
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def datastead() -> None:
+def datastead(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
     """A self-hosted data platform with AI built in."""
 
 
