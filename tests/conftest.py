@@ -12,7 +12,7 @@ from tests import mariadb
 from tests.databases import KINDS, drop_prepared, postgresql_database, postgresql_ready, sqlite_ready
 
 HERE = Path(__file__).parent
-ON_MARIADB = {"data"}
+ON_MARIADB = {"ai", "clients", "data", "flows"}
 """Folders whose tests are all held to MariaDB, in `make test-full`."""
 
 

@@ -263,8 +263,8 @@ async def test_a_run_survives_a_death_at_every_write(tables: str, simulator: Sim
     async with open_house(tables, simulator, dispatch=False) as house:
         await house.apply(JOB)
         await house.items("articles").create({"title": "Tea"})
-    assert await _die_at(tables, simulator, number, when) == -signal.SIGKILL
-    await _die_at(tables, simulator, number, when)
+    assert await _die_at(tables, simulator, number, when, limit_s=60) == -signal.SIGKILL
+    await _die_at(tables, simulator, number, when, limit_s=4)
     async with open_house(tables, simulator) as house:
         (run,) = await house.ended()
         assert run["status"] == "resolved"
@@ -319,15 +319,20 @@ Flows.start = counting_start
 """
 
 
-async def _die_at(url: str, simulator: Simulator, number: int, when: str) -> int | None:
-    """Runs a process that kills itself at a write; its exit code, or None where it had nothing left to write."""
+async def _die_at(url: str, simulator: Simulator, number: int, when: str, *, limit_s: float) -> int | None:
+    """Runs a process that kills itself at a write; its exit code, or None where it had nothing left to write.
+
+    limit_s: how long it may take once it is ready; on a busy machine that alone takes seconds.
+    """
     arguments = [sys.executable, "-c", DYING + PROCESS, url, simulator.base_url("openai"), "30", str(number), when]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = await asyncio.create_subprocess_exec(
-        *arguments, env=environment, cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.DEVNULL
+        *arguments, env=environment, cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
     )
+    assert process.stdout is not None
+    await process.stdout.readline()
     try:
-        return await asyncio.wait_for(process.wait(), 6)
+        return await asyncio.wait_for(process.wait(), limit_s)
     except TimeoutError:
         process.kill()
         await process.wait()
