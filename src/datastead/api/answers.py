@@ -17,6 +17,9 @@ from datastead.errors import AIError, DatasteadError, OperationRejected, Request
 log = logging.getLogger("datastead.api")
 
 JSON = b"application/json; charset=utf-8"
+REASONED = {"INVALID_PAYLOAD", "INVALID_QUERY"}
+"""What always says why, for clients that show nothing else."""
+
 POWERED_BY = (b"x-powered-by", b"Datastead")
 
 
@@ -100,6 +103,8 @@ def _entry(error: DatasteadError, *, contract: bool) -> tuple[int, dict[str, Any
     elif isinstance(error, OperationRejected):
         return _rejection(error)
     details = {name: value for name, value in error.details.items() if value is not None}
+    if error.code in REASONED:
+        details = {"reason": error.message.removesuffix("."), **details}
     return status, {"message": error.message, "extensions": {**details, **codes}}
 
 

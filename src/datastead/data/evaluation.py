@@ -132,6 +132,21 @@ def _compared(known: _Known, operator: str, expected: Any, actual: Any, path: st
         yield {"path": path, "type": operator.lstrip("_"), "expected": expected, "actual": actual}
 
 
+def bounds_of(failure: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rule would have, as the contract names it: `valid`, `invalid` or `substring`. Not of `$CURRENT_USER`
+    and the like, which stand for more than the caller may see.
+    """
+    operator, expected = str(failure["type"]), failure["expected"]
+    several = expected if isinstance(expected, list) else [expected]
+    if any(isinstance(value, Mapping) or (isinstance(value, str) and value.startswith("$")) for value in several):
+        return {}
+    if operator.endswith(("contains", "starts_with", "ends_with")):
+        return {"substring": expected}
+    if operator.endswith(("null", "empty", "regex", "submitted")):
+        return {}
+    return {"invalid" if operator in {"neq", "nin", "nbetween"} else "valid": expected}
+
+
 def _same(actual: Any, expected: Any) -> bool:
     """Equal; a number and its text are, and a moment and its text."""
     actual, expected = _alike(actual, expected)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from datastead.context import Context
-from datastead.data.evaluation import failures_of
+from datastead.data.evaluation import bounds_of, failures_of
 from datastead.data.nesting import links_of, mapped, objects_in
 from datastead.data.schema import Collection, Field, Schema
 from datastead.data.values import Encoder, encoder
@@ -56,7 +56,7 @@ def validate(ctx: Context, collection: Collection, payload: Mapping[str, Any]) -
         seen = payload if _names(rule, item.name) else {item.name: payload[item.name]}
         failures = failures_of(ctx, rule if seen is payload else {item.name: rule}, seen, partial=True)
         if failures:
-            raise _not_allowed(item, failures[0]["type"])
+            raise _not_allowed(item, failures[0])
 
 
 def _names(rule: Any, name: str) -> bool:
@@ -66,14 +66,15 @@ def _names(rule: Any, name: str) -> bool:
     return isinstance(rule, list) and any(_names(part, name) for part in rule)
 
 
-def _not_allowed(item: Field, kind: str) -> FailedValidation:
+def _not_allowed(item: Field, failure: Mapping[str, Any]) -> FailedValidation:
     said = item.meta.get("validation_message") if item.meta else None
     reason = (
         str(said) if said else f"The value of `{item.name}` of `{item.collection}` is not one that the field allows"
     )
     return FailedValidation(
-        reason if said else f"{reason}.", reason=reason, collection=item.collection, field=item.name, type=kind, path=[]
-    )
+        reason if said else f"{reason}.", reason=reason, collection=item.collection, field=item.name,
+        type=failure["type"], path=[], **bounds_of(failure),
+    )  # fmt: skip
 
 
 async def hashed(ctx: Context, collection: Collection, payload: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from datastead.context import Actor, Context
 from datastead.data.app_access import APP_ACCESS
-from datastead.data.evaluation import Linked, failures_of
+from datastead.data.evaluation import Linked, bounds_of, failures_of
 from datastead.data.filters import parse_filter
 from datastead.data.glimpses import KEPT, narrow
 from datastead.data.nesting import links_of
@@ -231,7 +231,7 @@ def _refusal(
         reason = f"The value of `{failure['path']}` of `{collection.name}` is not one that you may write"
         return FailedValidation(
             f"{reason}.", reason=reason, collection=collection.name, field=failure["path"], type=failure["type"],
-            path=[],
+            path=[], **bounds_of(failure),
         )  # fmt: skip
     fields = ", ".join(f"`{name}`" for name in payload)
     reason = f"You are not allowed to {action} {fields or 'items'} in `{collection.name}`, or there is no such field."

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from datastead.context import SYSTEM, Context
-from datastead.data import payloads
+from datastead.data import payloads, system
 from datastead.data.drafts import laid_over
 from datastead.data.items import Item, Items, Key
 from datastead.data.nesting import inspect, links_of
@@ -38,7 +38,7 @@ class Versions:
             for payload in new:
                 key = await Items(ctx, VERSIONS).create(await self._named(payload))
                 row = await Items(ctx.acting_as(SYSTEM), VERSIONS).read_one(key)
-                await _write(ctx, key, hash=await _hash(ctx, row))
+                await _note(ctx, key, await _hash(ctx, row))
                 keys.append(key)
         return keys
 
@@ -114,6 +114,13 @@ class Versions:
         primary = (await self._ctx.services.schemas.get()).collection(collection).primary
         assert primary is not None
         return primary.name
+
+
+async def _note(ctx: Context, key: Key, hashed: str) -> None:
+    """The hash of a version that was just made: nobody has changed it yet."""
+    assert ctx.connection is not None
+    table = system.item_versions
+    await ctx.connection.execute(table.update().where(table.c.id == key).values(hash=hashed))
 
 
 async def _write(ctx: Context, key: Key, **values: Any) -> None:
