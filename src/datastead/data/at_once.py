@@ -3,7 +3,7 @@
 Only for collections of which the database itself can say what an item is on the wire, and that have no triggers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -14,19 +14,10 @@ from datastead.data import system
 from datastead.data.engine import Database, Prepared
 from datastead.data.filters import padded
 from datastead.data.history import LONGEST_KEY, Keeps, accountability_of, actor_columns
-from datastead.data.schema import Collection, Field, Schema
+from datastead.data.postgresql_wire import wire_of
+from datastead.data.schema import Collection, Schema
 
 Values = Mapping[str, Any]
-ALIKE: Mapping[str, sa.types.TypeEngine[Any]] = {
-    "string": sa.Text(), "text": sa.Text(), "integer": sa.BigInteger(), "bigInteger": sa.BigInteger(),
-    "boolean": sa.Boolean(), "uuid": sa.Uuid(), "json": sa.Text(),
-}  # fmt: skip
-"""The types whose values are the same in the database's JSON and on the wire, and how they come in a JSON object."""
-DATA_TYPES = {
-    "boolean": {"boolean"}, "uuid": {"uuid"}, "json": {"json", "jsonb"}, "text": {"text"},
-    "string": {"character varying", "character", "text"},
-}  # fmt: skip
-"""The columns that take text of themselves; others, such as enumerations, do not."""
 MOST_FIELDS = 50  # a function takes 100 arguments
 
 
@@ -68,7 +59,7 @@ class AtOnce:
 
     def _insert(self, names: tuple[str, ...]) -> sa.ClauseElement:
         fields = [self._collection.fields[name] for name in names]
-        columns = [sa.column(item.name, ALIKE[item.type]) for item in fields]
+        columns = [sa.column(item.name, wire.given) for item in fields if (wire := wire_of(item)) is not None]
         given = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows"), sa.JSON)).table_valued(*columns)
         rows = given.render_derived(name="given", with_types=True)
         values = [sa.cast(rows.c[item.name], sa.JSON) if item.type == "json" else rows.c[item.name] for item in fields]
@@ -105,9 +96,9 @@ class AtOnce:
         self, written: sa.CTE, item: sa.ColumnElement[Any], activities: sa.CTE, names: tuple[str, ...] | None
     ) -> sa.CTE:
         table = system.revisions
-        data = _object(written, self._collection.columns)
+        data = self._object(written, self._collection.columns)
         values = [item.label("item"), data.label("data")]
-        values += [] if names is None else [_object(written, names).label("delta")]
+        values += [] if names is None else [self._object(written, names).label("delta")]
         items = sa.select(*values).select_from(written).cte("items").prefix_with("MATERIALIZED")
         delta = items.c.data if names is None else items.c.delta
         collection = _typed("collection", table.c.collection)
@@ -118,6 +109,14 @@ class AtOnce:
         )
         columns = ["activity", "collection", "item", "data", "delta"]
         return sa.insert(table).from_select(columns, source, include_defaults=False).returning(table.c.id).cte("kept")
+
+    def _object(self, written: sa.CTE, names: Iterable[str]) -> sa.ColumnElement[Any]:
+        """What of the items is kept, as it is on the wire."""
+        pairs: list[sa.ColumnElement[Any]] = []
+        for name in names:
+            wire, value = wire_of(self._collection.fields[name]), written.c[name]
+            pairs += [sa.literal_column(_quoted(name)), wire.say(value) if wire and wire.say else value]
+        return sa.func.json_build_object(*pairs)
 
 
 def at_once(ctx: Context, schema: Schema, collection: Collection) -> AtOnce | None:
@@ -134,28 +133,15 @@ def _is_alike(schema: Schema, collection: Collection) -> bool:
     if found is None:
         fields = collection.columns.values()
         is_plain = collection.primary is not None and not collection.has_triggers and len(fields) <= MOST_FIELDS
-        found = (is_plain and all(map(_is_same, fields)),)
+        found = (is_plain and all(wire_of(item) is not None for item in fields),)
         schema.plans.put(key, found)
     return found[0]
-
-
-def _is_same(item: Field) -> bool:
-    """Whether the value is the same in the database's JSON and on the wire."""
-    assert item.column is not None
-    if item.is_concealed or item.column.is_generated or item.type not in ALIKE:
-        return False
-    return item.column.data_type in DATA_TYPES.get(item.type, {item.column.data_type})
 
 
 def _typed(name: str, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """A parameter of the column's type, which a SELECT does not give it by itself."""
     kind = sa.Text() if isinstance(column.type, sa.String) else column.type
     return sa.cast(sa.bindparam(name), kind)
-
-
-def _object(written: sa.CTE, names: Sequence[str] | Mapping[str, Any]) -> sa.ColumnElement[Any]:
-    pairs = [part for name in names for part in (sa.literal_column(_quoted(name)), written.c[name])]
-    return sa.func.json_build_object(*pairs)
 
 
 def _quoted(name: str) -> str:
