@@ -1,12 +1,13 @@
 """The items API over HTTP: one worker on one core; the load, and PostgreSQL's part of it, on the other.
 
-    python bench/rest.py [--database sqlite|postgresql|both] [--seconds 4] [--rounds 3] [--rows 10000]
+    python bench/rest.py [--database sqlite|postgresql|both] [--seconds 4] [--rounds 3] [--rows 10000] [--peer directus]
 
 `articles` (title, content, status, views, author: one of 100, tags: many to many) is read and written over 16
 connections, with an activity and a revision for each write. The goals are 6 (in brackets 10) times what Directus 12.4
 does in this layout, for creates of 100 items 15 (20) times. On a busy machine look at the CPU of a request, not at the
 rate.
-`--rows 1000000` shows what the size of the table costs, beside `--rows 10000`.
+`--peer directus` asks Directus itself the same, in turn with ours, on the same core and a database with the same rows:
+then the ratios count. `--rows 1000000` shows what the size of the table costs, beside `--rows 10000`.
 """
 
 import argparse
@@ -20,93 +21,51 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import directus
 import psycopg
+from articles import AUTHORS, COLLECTIONS, CONTENT, FILL, RELATIONS, TAGS, Case, cases
 from load import Load, Outcome, measured
 from servers import cpu_s, memory_mb, running
 
 SERVER_CORE, LOAD_CORE = 0, 1
 CONNECTIONS = 16
-AUTHORS, TAGS = 100, 20
 START_GOAL_S, IDLE_GOAL_MB, LOADED_GOAL_MB = 1.5, 120, 200
 TOKEN = secrets.token_urlsafe(16)
 POSTGRESQL = os.environ.get("DATASTEAD_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/postgres")
-CONTENT = "What there is to say of it, in a few words. " * 8
-
-KEY = {"field": "id", "type": "integer", "schema": {"is_primary_key": True, "has_auto_increment": True}}
-COLLECTIONS: dict[str, list[dict[str, Any]]] = {
-    "authors": [KEY, {"field": "name", "type": "string"}],
-    "tags": [KEY, {"field": "name", "type": "string"}],
-    "articles": [
-        KEY,
-        {"field": "title", "type": "string"},
-        {"field": "content", "type": "text"},
-        {"field": "status", "type": "string", "schema": {"default_value": "draft"}},
-        {"field": "views", "type": "integer", "schema": {"is_indexed": True}},
-        {"field": "author", "type": "integer", "meta": {"special": ["m2o"]}},
-        {"field": "tags", "type": "alias", "meta": {"special": ["m2m"]}},
-    ],
-    "articles_tags": [KEY, {"field": "articles_id", "type": "integer"}, {"field": "tags_id", "type": "integer"}],
-}
-RELATIONS = [
-    {"collection": "articles", "field": "author", "related_collection": "authors"},
-    {"collection": "articles_tags", "field": "articles_id", "related_collection": "articles",
-     "meta": {"one_field": "tags", "junction_field": "tags_id"}},
-    {"collection": "articles_tags", "field": "tags_id", "related_collection": "tags",
-     "meta": {"junction_field": "articles_id"}},
-]  # fmt: skip
-FILL = (
-    "INSERT INTO authors (name) SELECT 'Author ' || n FROM {few}",
-    "INSERT INTO tags (name) SELECT 'Tag ' || n FROM {few} WHERE n <= {tags}",
-    (
-        "INSERT INTO articles (title, content, status, views, author) SELECT 'Article ' || n, '{content}',"
-        " CASE n % 3 WHEN 0 THEN 'published' ELSE 'draft' END, n, 1 + n % {authors} FROM {many}"
-    ),
-    "INSERT INTO articles_tags (articles_id, tags_id) SELECT n, 1 + n % {tags} FROM {many}",
-    "CREATE INDEX articles_tags_of ON articles_tags (articles_id)",
-)
-NEW = {"title": "A new article", "content": CONTENT, "status": "draft", "views": 5, "author": 7}
 
 
 @dataclass(frozen=True)
-class Case:
-    """What is asked, and how often a second it should be answered. goal, stretch: None = no goal."""
+class Server:
+    """One that runs on the tables of the benchmark. idle_mb: after its first request."""
 
-    name: str
-    paths: tuple[str, ...]
-    method: str | None = None
-    body: Any = None
-    goal: int | None = None
-    stretch: int | None = None
+    url: str
+    port: int
+    pid: int
+    started_s: float
+    idle_mb: float
 
 
-def cases(rows: int) -> list[Case]:
-    ids = range(1, rows + 1, max(1, rows // 997))
-    joined = "fields=id,title,status,views,author.name&limit=25"
-    newest = f"/items/articles?filter[status][_eq]=published&sort=-id&{joined}"
-    changed = {"views": 7, "title": "Changed"}
-    of_each = tuple(f"/items/articles/{key}" for key in ids)
-    return [
-        Case("ping", ("/server/ping",)),
-        Case("read by id", of_each, goal=1308, stretch=2180),
-        Case("list of 25", (newest,), goal=1134, stretch=1890),
-        Case("list by index", tuple(f"/items/articles?filter[views][_gte]={n}&sort=views&{joined}" for n in ids)),
-        Case("create", ("/items/articles",), "POST", NEW, goal=852, stretch=1420),
-        Case("update", of_each, "PATCH", changed, goal=492, stretch=820),
-        Case("create 100", ("/items/articles",), "POST", [NEW] * 100, goal=99, stretch=132),
-    ]
+@dataclass(frozen=True)
+class Round:
+    """cpu_ms: of the server, a request."""
+
+    outcome: Outcome
+    cpu_ms: float
 
 
 def main() -> None:
     arguments = _arguments()
     for kind in ("sqlite", "postgresql") if arguments.database == "both" else (arguments.database,):
-        with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as url:
-            print(f"{kind}, {arguments.rows:,} rows, load average {os.getloadavg()[0]:.1f}")
-            _measure(arguments, url)
+        with ExitStack() as stack:
+            print(f"{kind}, {arguments.rows:,} rows, load average {os.getloadavg()[0]:.1f}", flush=True)
+            ours = stack.enter_context(_datastead(kind, arguments.rows))
+            peer = stack.enter_context(_directus(kind, arguments.rows)) if arguments.peer else None
+            _measure(arguments, ours, peer)
 
 
 def _arguments() -> argparse.Namespace:
@@ -116,64 +75,111 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of each case; the median counts")
     parser.add_argument("--rows", type=int, default=10_000, help="of articles")
     parser.add_argument("--only", help="the cases whose name begins so")
+    parser.add_argument("--peer", choices=("directus",), help="whom to ask the same")
     return parser.parse_args()
 
 
-def _measure(arguments: argparse.Namespace, url: str) -> None:
-    command = [sys.executable, "-m", "datastead", "serve"]
-    with running(command, _env(url), "/server/ping", core=SERVER_CORE) as (port, _):
-        _make(port)
-    _fill(url, arguments.rows)
-    begun = time.perf_counter()
-    with running(command, _env(url), "/server/ping", core=SERVER_CORE) as (port, pid):
-        started_s = time.perf_counter() - begun
-        _send(port, "/items/articles?limit=1")
-        idle_mb = memory_mb(pid)
-        for case in cases(arguments.rows):
-            if case.name.startswith(arguments.only or ""):
-                _report(case, [_round(case, url, port, pid, arguments.seconds) for _ in range(arguments.rounds)])
-        _bounded("start", started_s, START_GOAL_S, "s")
-        _bounded("idle memory", idle_mb, IDLE_GOAL_MB, "MB")
-        _bounded("loaded", memory_mb(pid), LOADED_GOAL_MB, "MB")
+def _measure(arguments: argparse.Namespace, ours: Server, peer: Server | None) -> None:
+    servers = [ours] if peer is None else [ours, peer]
+    for case in cases(arguments.rows):
+        if not case.name.startswith(arguments.only or ""):
+            continue
+        seconds = arguments.seconds if peer is None else max(arguments.seconds, case.least_s)
+        rounds: list[list[Round]] = [[] for _ in servers]
+        for number in range(arguments.rounds + len(servers) - 1):
+            for server, found in zip(servers, rounds, strict=True):  # in turn: what else is done here meets both
+                found.append(_round(case, server, seconds))
+            if number == 0 and peer is not None:  # Node compiles what runs often, which takes a while
+                rounds = [[] for _ in servers]
+        _report(case, *rounds)
+    _bounded("start", [server.started_s for server in servers], START_GOAL_S, "s")
+    _bounded("idle memory", [server.idle_mb for server in servers], IDLE_GOAL_MB, "MB")
+    _bounded("loaded", [memory_mb(server.pid) for server in servers], LOADED_GOAL_MB, "MB")
 
 
-def _round(case: Case, url: str, port: int, pid: int, seconds: float) -> tuple[Outcome, float]:
-    """The outcome, and the CPU of the server for each request in ms."""
-    if not url.startswith("sqlite"):
-        _pin_backends(url)
+def _round(case: Case, server: Server, seconds: float) -> Round:
+    if not server.url.startswith("sqlite"):
+        _pin_backends(server.url)
     body = None if case.body is None else json.dumps(case.body)
-    load = Load(port, case.paths[0], TOKEN, seconds, body, CONNECTIONS, LOAD_CORE, case.paths, case.method)
-    before, kept = cpu_s(pid), _kept(url)
+    load = Load(server.port, case.paths[0], TOKEN, seconds, body, CONNECTIONS, LOAD_CORE, case.paths, case.method)
+    before, kept = cpu_s(server.pid), _kept(server.url)
     outcome = measured(load)
+    cpu_ms = (cpu_s(server.pid) - before) * 1000 / outcome.answered
     if case.body is not None:
         items = len(case.body) if isinstance(case.body, list) else 1
-        found = _kept(url)
+        found = _kept(server.url)
         if min(found[0] - kept[0], found[1] - kept[1]) < outcome.answered * items:
             raise SystemExit(f"{case.name}: {found} activities and revisions after {kept} are too few.")
-    return outcome, (cpu_s(pid) - before) * 1000 / outcome.answered
+    return Round(outcome, cpu_ms)
 
 
-def _report(case: Case, rounds: list[tuple[Outcome, float]]) -> None:
-    rate = statistics.median(outcome.rps for outcome, _ in rounds)
-    p50 = statistics.median(outcome.p50_ms for outcome, _ in rounds)
-    p99 = statistics.median(outcome.p99_ms for outcome, _ in rounds)
-    cpu = statistics.median(cpu_ms for _, cpu_ms in rounds)
-    goal = ""
-    if case.goal is not None and case.stretch is not None:
-        word = "stretch ok" if rate >= case.stretch else "ok" if rate >= case.goal else "MISSED"
-        goal = f"   goal {case.goal} ({case.stretch}): {word}"
-    print(f"{case.name:14} {rate:8.0f} a second   p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  CPU {cpu:6.3f} ms{goal}")
+def _report(case: Case, ours: list[Round], peer: list[Round] | None = None) -> None:
+    line, rate = _line(case.name, ours)
+    if peer is not None:
+        their_line, theirs = _line("  Directus", peer)
+        goal = f"   {rate / theirs:.1f}x" + _verdict(rate / theirs, case.times, "x")
+        print(line + goal, their_line, sep="\n", flush=True)
+        return
+    goals = None
+    if case.times is not None and case.directus is not None:
+        goals = (round(case.times[0] * case.directus), round(case.times[1] * case.directus))
+    print(line + _verdict(rate, goals), flush=True)
 
 
-def _bounded(name: str, value: float, most: float, unit: str) -> None:
-    print(f"{name:14} {value:8.2f} {unit:2}   goal at most {most}: {'ok' if value <= most else 'MISSED'}")
+def _line(name: str, rounds: list[Round]) -> tuple[str, float]:
+    """What is printed of them, and the rate: medians."""
+    rate = statistics.median(each.outcome.rps for each in rounds)
+    p50 = statistics.median(each.outcome.p50_ms for each in rounds)
+    p99 = statistics.median(each.outcome.p99_ms for each in rounds)
+    cpu = statistics.median(each.cpu_ms for each in rounds)
+    text = f"{name:14} {rate:8.{0 if rate >= 100 else 1}f} a second   p50 {p50:6.1f} ms  p99 {p99:6.1f} ms"
+    return f"{text}  CPU {cpu:7.3f} ms", rate
 
 
-def _env(url: str) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"], "ADMIN_TOKEN": TOKEN, "ADMIN_PASSWORD": "a-password-for-the-bench",
-        "SECRET": "s" * 40, "DATABASE_URL": url, "HOST": "127.0.0.1",
-    }  # fmt: skip
+def _verdict(value: float, goals: tuple[int, int] | None, unit: str = "") -> str:
+    if goals is None:
+        return ""
+    word = "stretch ok" if value >= goals[1] else "ok" if value >= goals[0] else "MISSED"
+    return f"   goal {goals[0]}{unit} ({goals[1]}{unit}): {word}"
+
+
+def _bounded(name: str, values: list[float], most: float, unit: str) -> None:
+    beside = "".join(f"   Directus {value:.2f} {unit}" for value in values[1:])
+    verdict = "ok" if values[0] <= most else "MISSED"
+    print(f"{name:14} {values[0]:8.2f} {unit:2}   goal at most {most}: {verdict}{beside}", flush=True)
+
+
+@contextmanager
+def _datastead(kind: str, rows: int) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as url:
+        env = {
+            "PATH": os.environ["PATH"], "ADMIN_TOKEN": TOKEN, "ADMIN_PASSWORD": "a-password-for-the-bench",
+            "SECRET": "s" * 40, "DATABASE_URL": url, "HOST": "127.0.0.1",
+        }  # fmt: skip
+        with _served([sys.executable, "-m", "datastead", "serve"], env, url, rows) as server:
+            yield server
+
+
+@contextmanager
+def _directus(kind: str, rows: int) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as url:
+        env = directus.environment(url, TOKEN, Path(folder))
+        directus.bootstrap(env, Path(folder))
+        with _served(["node", str(directus.installed()), "start"], env, url, rows) as server:
+            yield server
+
+
+@contextmanager
+def _served(command: list[str], env: dict[str, str], url: str, rows: int) -> Iterator[Server]:
+    """Its second start: the first one makes the tables, which are filled then."""
+    with running(command, env, "/server/ping", core=SERVER_CORE) as (port, _):
+        _make(port)
+    _fill(url, rows)
+    begun = time.perf_counter()
+    with running(command, env, "/server/ping", core=SERVER_CORE) as (port, pid):
+        started_s = time.perf_counter() - begun
+        _send(port, "/items/articles?limit=1")
+        yield Server(url, port, pid, started_s, memory_mb(pid))
 
 
 @contextmanager
