@@ -150,6 +150,18 @@ def test_a_share_is_used_as_often_as_it_may_be_and_ends_when_it_is_deleted(serve
     assert refused(again) == (401, "INVALID_CREDENTIALS")
 
 
+def test_a_shares_password_cannot_be_guessed_for_long(server: Server, posts: str) -> None:
+    share = created(server, "/shares", {"collection": posts, "item": "1", "password": "right"})["id"]
+    server.send("PATCH", "/settings", {"auth_login_attempts": 3})
+    try:
+        wrong, right = ({"password": word} for word in ("wrong", "right"))
+        assert [enter(server, share, **each).status for each in (wrong, wrong, right)] == [401, 401, 200]
+        assert [enter(server, share, **wrong).status for _ in range(3)] == [401, 401, 401]
+        assert refused(enter(server, share, **right)) == (401, "INVALID_CREDENTIALS")
+    finally:
+        server.send("PATCH", "/settings", {"auth_login_attempts": 25})
+
+
 @pytest.mark.parametrize("share", [NOBODY, "nope", "", 5, None, "a\\u0000b"])
 def test_what_is_no_share_lets_nobody_in(server: Server, share: Any) -> None:
     assert server.public.post("/shares/auth", {"share": share}).status in {400, 401}

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datastead.auth import login
+from datastead.auth import limits, login
 from datastead.auth.identity import EMAIL, is_uuid
 from datastead.auth.passwords import verify_password
 from datastead.auth.share_scope import identity_of_share, is_open
@@ -18,6 +18,12 @@ from datastead.data.wire import CONCEALED
 from datastead.data.workspace import SHARES
 from datastead.errors import Forbidden, InvalidCredentials, InvalidPayload
 from datastead.mail import Mail
+
+ATTEMPTS, PERIOD_S = 25, 900
+"""How long attempts at a share's password are counted together."""
+
+ADDRESSES = 20
+"""How many times the attempts of one address all addresses have together."""
 
 SHOWN = ("id", "collection", "item", "password", "max_uses", "times_used", "date_start", "date_end")
 
@@ -36,6 +42,8 @@ async def log_in(ctx: Context, share: str, password: str | None, mode: login.Mod
     """Tokens for the item; counted. Every reason why not is the same `InvalidCredentials`."""
     row = await _open_share(ctx, share)
     hashed = row["password"] if row is not None else None
+    if hashed is not None:
+        await _count_attempt(ctx, share)
     matches = hashed is None or await verify_password(hashed, password or "")
     identity = await identity_of_share(ctx.services, share) if row is not None and matches else None
     if identity is None:
@@ -46,7 +54,31 @@ async def log_in(ctx: Context, share: str, password: str | None, mode: login.Mod
         assert inside.connection is not None
         if not await inside.connection.run(lambda transaction: transaction.execute(counted).rowcount):
             raise InvalidCredentials
+        if hashed is not None:
+            for counted_as in _attempts(ctx, share):
+                await limits.forget(inside, counted_as)
         return await login.new_session(inside, identity, mode)
+
+
+async def _count_attempt(ctx: Context, share: str) -> None:
+    """Counted before the password is looked at, so that many at once are not more than many in a row.
+
+    Raises `InvalidCredentials` after `auth_login_attempts` of the settings, which looks like a wrong password:
+    for those at one address, so that a stranger shuts nobody else out; and after many more for all.
+    """
+    row = await ctx.services.database.read(lambda transaction: read_fields(transaction, ["auth_login_attempts"]))
+    allowed = row.get("auth_login_attempts", ATTEMPTS)
+    if not allowed:
+        return
+    here, everywhere = _attempts(ctx, share)
+    is_over = await limits.is_exceeded(ctx, here, allowed, PERIOD_S)
+    if is_over or await limits.is_exceeded(ctx, everywhere, allowed * ADDRESSES, PERIOD_S):
+        raise InvalidCredentials
+
+
+def _attempts(ctx: Context, share: str) -> tuple[str, str]:
+    """What attempts are counted as: those from here, and all of them."""
+    return f"share:{share}:{ctx.actor.ip}", f"share:{share}"
 
 
 async def invite(ctx: Context, share: str, emails: Sequence[str]) -> None:
