@@ -236,7 +236,7 @@ class Started:
 
 @frozen
 class TextDelta:
-    """A piece of the answer."""
+    """A piece of the answer: as much of it as has arrived at once."""
 
     content: str
     type: ClassVar[Literal["text"]] = "text"

@@ -61,12 +61,21 @@ def test_custom_models_are_built_with_the_page_s_shape() -> None:
 
 
 async def test_a_stream_gives_its_content_piece_by_piece(house: House, simulator: Simulator) -> None:
-    simulator.script({"text": "A detailed article about salt.", "chunks": 5})
+    simulator.script({"text": "A detailed article about salt.", "chunks": 5, "chunk_delay_s": 0.02})
     pieces = []
     async for chunk in house.ai.generate_stream(model="gpt-4.1", prompt="Write a detailed article about salt"):
         pieces.append(chunk.content)  # noqa: PERF401  as the page does it
     assert "".join(pieces) == "A detailed article about salt."
     assert len([piece for piece in pieces if piece]) == 5
+
+
+async def test_what_arrives_together_is_one_piece(house: House, simulator: Simulator) -> None:
+    simulator.script({"text": "word " * 200, "chunks": 200})
+    pieces = [
+        event.content async for event in house.ai.generate_stream(model="gpt-4.1", prompt="Write") if event.content
+    ]
+    assert "".join(pieces) == "word " * 200
+    assert len(pieces) < 100
 
 
 async def test_errors_are_told_apart_by_their_code(house: House, simulator: Simulator) -> None:

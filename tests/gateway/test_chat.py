@@ -45,7 +45,7 @@ def test_a_model_of_any_provider_answers_the_official_client(gateway: Gateway, s
 async def test_a_stream_of_any_provider_reaches_the_official_client(
     gateway: Gateway, simulator: Simulator, wire: str
 ) -> None:
-    simulator.script({"text": "one two three four", "chunks": 4})
+    simulator.script({"text": "one two three four", "chunks": 4, "chunk_delay_s": 0.02})
     texts, last, usage = [], None, None
     async with gateway.async_client() as client:
         stream = await client.chat.completions.create(

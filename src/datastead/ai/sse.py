@@ -15,7 +15,7 @@ from datastead.errors import ProviderUnavailable
 DONE = b"[DONE]"
 LONGEST_EVENT_BYTES = 64 << 20
 
-SLICE_BYTES = 4096
+SLICE_BYTES = 8192
 """So much is parsed at once: thousands of objects that live at the same time keep the garbage collector busy."""
 
 _BETWEEN = re.compile(rb"\n\n(?:event: ?[^\n]*\n)?data:")

@@ -20,6 +20,7 @@ from datastead.builtin.providers._content import (
     unsupported,
 )
 from datastead.builtin.providers._openai_errors import error_in
+from datastead.builtin.providers._pieces import Pieces
 from datastead.builtin.providers._reading import an_object, arguments, objects, string
 from datastead.builtin.providers._responses import cache_options, effort_of
 from datastead.builtin.providers._schemas import closed, for_openai, is_strict
@@ -186,20 +187,21 @@ def decoder(provider: str) -> Decoder:
     slow = _Stream(provider)
 
     def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
-        for chunk in chunks:
-            if slow.is_plain:
-                try:
-                    choice = chunk["choices"][0]
-                    delta = choice["delta"]
-                    text = delta["content"]
-                    only = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
-                    if only and text.__class__ is str and not choice["finish_reason"] and not chunk.get("usage"):
-                        if text:
-                            events.append(TextDelta(text))
-                        continue
-                except (KeyError, IndexError, TypeError):
-                    pass  # not such a chunk: the careful reader below takes any shape
-            events += slow.events(chunk)
+        with Pieces(events) as pieces:
+            for chunk in chunks:
+                if slow.is_plain:
+                    try:
+                        choice = chunk["choices"][0]
+                        delta = choice["delta"]
+                        text = delta["content"]
+                        only = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
+                        if only and text.__class__ is str and not choice["finish_reason"] and not chunk.get("usage"):
+                            pieces.append(text)
+                            continue
+                    except (KeyError, IndexError, TypeError):
+                        pass  # not such a chunk: the careful reader below takes any shape
+                pieces.join()
+                events += slow.events(chunk)
 
     return Decoder(decode)
 

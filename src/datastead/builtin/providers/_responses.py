@@ -19,6 +19,7 @@ from datastead.builtin.providers._content import (
     unsupported,
 )
 from datastead.builtin.providers._openai_errors import error_in
+from datastead.builtin.providers._pieces import Pieces
 from datastead.builtin.providers._reading import an_object, arguments, objects, string
 from datastead.builtin.providers._schemas import closed, for_openai, is_strict
 from datastead.builtin.providers._usage import openai_usage
@@ -245,13 +246,16 @@ def decoder(provider: str) -> Decoder:
     slow = _Stream(provider)
 
     def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
-        for chunk in chunks:
-            if chunk.get("type") == "response.output_text.delta":
-                delta = chunk.get("delta")
-                if isinstance(delta, str):
-                    events.append(TextDelta(delta))
-                    continue
-            events += slow.events(chunk)
+        with Pieces(events) as pieces:
+            for chunk in chunks:
+                try:
+                    if chunk["type"] == "response.output_text.delta" and chunk["delta"].__class__ is str:
+                        pieces.append(chunk["delta"])
+                        continue
+                except KeyError:
+                    pass  # not such a chunk: the careful reader below takes any shape
+                pieces.join()
+                events += slow.events(chunk)
 
     return Decoder(decode)
 

@@ -19,6 +19,7 @@ from datastead.builtin.providers._content import (
     unsupported,
 )
 from datastead.builtin.providers._errors import Refusal, Rule, retry_after_s
+from datastead.builtin.providers._pieces import Pieces
 from datastead.builtin.providers._reading import an_object, arguments, count, objects, string
 from datastead.builtin.providers._schemas import for_anthropic
 from datastead.builtin.providers._usage import counts_anything, tier_of
@@ -104,17 +105,19 @@ class Anthropic(Provider):
         slow = _Stream()
 
         def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
-            for chunk in chunks:
-                try:
-                    delta = chunk["delta"]
-                    if delta["type"] == "text_delta" and chunk["type"] == "content_block_delta":
-                        text = delta["text"]
-                        if text.__class__ is str:
-                            events.append(TextDelta(text))
-                        continue
-                except (KeyError, TypeError):
-                    pass  # not such a chunk: the careful reader below takes any shape
-                events += slow.events(chunk)
+            with Pieces(events) as pieces:
+                for chunk in chunks:
+                    try:
+                        delta = chunk["delta"]
+                        if delta["type"] == "text_delta" and chunk["type"] == "content_block_delta":
+                            text = delta["text"]
+                            if text.__class__ is str:
+                                pieces.append(text)
+                            continue
+                    except (KeyError, TypeError):
+                        pass  # not such a chunk: the careful reader below takes any shape
+                    pieces.join()
+                    events += slow.events(chunk)
 
         return Decoder(decode)
 

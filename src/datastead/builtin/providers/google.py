@@ -15,6 +15,7 @@ from datastead import Decoder, Provider, provider
 from datastead.builtin.providers._content import base64, inline_text, merged, service_tier
 from datastead.builtin.providers._embeddings import vector
 from datastead.builtin.providers._errors import Refusal, Rule, retry_after_s
+from datastead.builtin.providers._pieces import Pieces
 from datastead.builtin.providers._reading import an_object, count, objects, string
 from datastead.builtin.providers._usage import counts_anything, tier_of
 from datastead.errors import (
@@ -93,19 +94,20 @@ class Google(Provider):
         slow = _Stream()
 
         def decode(chunks: Iterable[dict[str, Any]], events: list[StreamEvent]) -> None:
-            for chunk in chunks:
-                if slow.is_plain:
-                    try:
-                        candidate = chunk["candidates"][0]
-                        (part,) = candidate["content"]["parts"]
-                        text = part["text"]
-                        if len(part) == 1 and text.__class__ is str and "finishReason" not in candidate:
-                            if text:
-                                events.append(TextDelta(text))
-                            continue
-                    except (KeyError, IndexError, TypeError, ValueError):
-                        pass  # not such a chunk: the careful reader below takes any shape
-                events += slow.events(chunk)
+            with Pieces(events) as pieces:
+                for chunk in chunks:
+                    if slow.is_plain:
+                        try:
+                            candidate = chunk["candidates"][0]
+                            (part,) = candidate["content"]["parts"]
+                            text = part["text"]
+                            if len(part) == 1 and text.__class__ is str and "finishReason" not in candidate:
+                                pieces.append(text)
+                                continue
+                        except (KeyError, IndexError, TypeError, ValueError):
+                            pass  # not such a chunk: the careful reader below takes any shape
+                    pieces.join()
+                    events += slow.events(chunk)
 
         return Decoder(decode)
 
