@@ -166,6 +166,7 @@ class Usage:
     """Tokens as billed, in disjoint parts whose sum is `total`.
 
     input: not from a cache. cache_read, cache_write, cache_write_1h: prompt tokens read from and written to a cache.
+    cache_read_audio: the share of `cache_read` that is sound, where the provider bills it apart; not a part of its own.
     output: all output, reasoning included; `reasoning` is the share of it, not a part of its own.
     audio_input, audio_output, image_input, image_output: such tokens, where the provider bills them apart: not counted
     in `input` and `output`.
@@ -179,6 +180,7 @@ class Usage:
     cache_read: int = 0
     cache_write: int = 0
     cache_write_1h: int = 0
+    cache_read_audio: int = 0
     audio_input: int = 0
     audio_output: int = 0
     image_input: int = 0

@@ -129,6 +129,8 @@ def differences(case: Case, ending: Ending) -> list[str]:
     ]
     if ending.usage is not None and ending.usage.cost_nano_usd != case["usage"].get("cost_nano_usd"):
         wrong.append(f"the provider's cost is {ending.usage.cost_nano_usd!r}")
+    if ending.usage is not None and ending.usage.cache_read_audio != case["usage"].get("cache_read_audio", 0):
+        wrong.append(f"of what was cached, {ending.usage.cache_read_audio} tokens are sound")
     if case["usage_source"] == "provider" and not row["raw_usage"]:
         wrong.append("the provider's own usage object is not kept")
     return [f"{case['name']}: {each}" for each in wrong]

@@ -21,10 +21,17 @@ longs = st.lists(st.tuples(above, rates), max_size=2, unique_by=lambda step: ste
 scales = st.builds(lambda rates, long: Scale(**rates.given(), long=long), rates, longs)
 tiers = st.dictionaries(st.sampled_from(TIERS), scales).map(lambda found: tuple(found.items()))
 costs = st.builds(lambda scale, tiers: Cost(**scale.given(), long=scale.long, tiers=tiers), scales, tiers)
-usages = st.builds(Usage, *[tokens] * len(RATE_NAMES))
 PARTS = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output", "image_input",
          "image_output")  # fmt: skip
 """The parts of a usage, in the order of the rates that they are billed at."""
+
+
+def a_usage(parts: tuple[int, ...], sound: int) -> Usage:
+    by_name = dict(zip(PARTS, parts, strict=True))
+    return Usage(**by_name, cache_read_audio=min(sound, by_name["cache_read"]))
+
+
+usages = st.builds(a_usage, st.tuples(*[tokens] * len(PARTS)), tokens)
 
 
 def bill(cost: Cost, usage: Usage) -> int:
@@ -35,7 +42,9 @@ def bill(cost: Cost, usage: Usage) -> int:
 
 @given(rates, usages)
 def test_a_bill_is_the_exact_sum_rounded_up_once(rates: Rates, usage: Usage) -> None:
-    exact = sum(Decimal(str(getattr(rates, name))) * getattr(usage, name) for name in PARTS) * 1000
+    rate = {name: Decimal(str(getattr(rates, name))) for name in RATE_NAMES}
+    exact = sum(rate[name] * getattr(usage, name) for name in PARTS) * 1000
+    exact += (rate["cache_read_audio"] - rate["cache_read"]) * usage.cache_read_audio * 1000
     assert bill(Cost(**rates.given()), usage) == int(Decimal(exact).to_integral_value(ROUND_CEILING))
 
 
@@ -60,6 +69,7 @@ def test_a_bill_grows_with_each_of_its_parts(cost: Cost, usage: Usage, part: str
 
 @given(rates, usages)
 def test_a_bill_is_the_sum_of_the_bills_of_its_parts_but_for_the_rounding(rates: Rates, usage: Usage) -> None:
+    usage = replace(usage, cache_read_audio=0)
     cost = Cost(**rates.given())
     apart = [bill(cost, Usage(**{part: getattr(usage, part)})) for part in PARTS]
     assert 0 <= sum(apart) - bill(cost, usage) < len(PARTS)

@@ -147,7 +147,7 @@ def test_googles_audio_and_tool_tokens_are_parts_of_their_own():
     }
     body = {"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}], "usageMetadata": usage}
     assert usage_of(list(provider("google").response(body))) == Usage(
-        input=48, cache_read=40, audio_input=20, output=10
+        input=48, cache_read=40, cache_read_audio=10, audio_input=20, output=10
     )
 
 

@@ -19,13 +19,17 @@ PriceState = Literal["known", "zero", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """USD per million tokens. None: billed like `input` (audio and images that come out: like `output`)."""
+    """USD per million tokens.
+
+    None: billed like `input`; audio and images that come out like `output`, sound out of a cache like `cache_read`.
+    """
 
     input: float = 0.0
     output: float = 0.0
     cache_read: float | None = None
     cache_write: float | None = None
     cache_write_1h: float | None = None
+    cache_read_audio: float | None = None
     audio_input: float | None = None
     audio_output: float | None = None
     image_input: float | None = None
@@ -38,7 +42,7 @@ class Rates:
 
     def shared(self, share: float, cached: float | None = None) -> "Rates":
         """All rates times `share`; those of reading from a cache times `cached`, where that is another."""
-        by_name = {"cache_read": share if cached is None else cached}
+        by_name = {} if cached is None else {"cache_read": cached, "cache_read_audio": cached}
         return Rates(**{name: _times(rate, by_name.get(name, share)) for name, rate in self.given().items()})
 
 

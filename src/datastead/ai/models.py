@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -158,7 +159,11 @@ def _cost(row: Row) -> Cost:
 
 def _rates(numbers: tuple[float, ...], audio: float | None) -> Rates:
     names = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
-    return Rates(**dict(zip(names, numbers, strict=False)), audio_input=audio)
+    by_name = dict(zip(names, numbers, strict=False))
+    if audio is not None and "cache_read" in by_name:
+        cached = Decimal(str(audio)) * Decimal(str(by_name["cache_read"])) / Decimal(str(by_name["input"]))
+        by_name["cache_read_audio"] = float(cached)  # a cache takes the same share off the price of sound
+    return Rates(**by_name, audio_input=audio)
 
 
 BUILT_IN: Mapping[tuple[str, str], ModelDefinition] = {(row.provider, row.model): _definition(row) for row in ROWS}

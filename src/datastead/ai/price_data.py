@@ -27,6 +27,7 @@ NAMES = {
     "cache_read": "cache_read_mtok",
     "cache_write": "cache_write_mtok",
     "cache_write_1h": "cache_write_1h_mtok",
+    "cache_read_audio": "cache_audio_read_mtok",
     "audio_input": "input_audio_mtok",
     "audio_output": "output_audio_mtok",
     "image_input": "input_image_mtok",

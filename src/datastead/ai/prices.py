@@ -25,6 +25,7 @@ class NanoRates(NamedTuple):
     cache_read: int
     cache_write: int
     cache_write_1h: int
+    cache_read_audio: int
     audio_input: int
     audio_output: int
     image_input: int
@@ -70,6 +71,7 @@ def cost_nano_usd(price: Price, usage: Usage) -> int | None:
         usage.input * rates.input
         + usage.output * rates.output
         + usage.cache_read * rates.cache_read
+        + usage.cache_read_audio * (rates.cache_read_audio - rates.cache_read)
         + usage.cache_write * rates.cache_write
         + usage.cache_write_1h * rates.cache_write_1h
         + usage.audio_input * rates.audio_input
@@ -122,7 +124,8 @@ def _dearest_input(rates: NanoRates, plain: bool) -> int:
     if plain:
         return max(rates.input, rates.cache_read)
     written = max(rates.cache_write, rates.cache_write_1h)
-    return max(rates.input, rates.cache_read, written, rates.audio_input, rates.image_input)
+    read = max(rates.cache_read, rates.cache_read_audio)
+    return max(rates.input, read, written, rates.audio_input, rates.image_input)
 
 
 def _dearest_output(rates: NanoRates) -> int:
@@ -140,12 +143,14 @@ def _nano_rates(rates: Rates) -> NanoRates:
         return _nano(otherwise if rate is None else rate)
 
     cache_write = rates.input if rates.cache_write is None else rates.cache_write
+    cache_read = rates.input if rates.cache_read is None else rates.cache_read
     return NanoRates(
         input=_nano(rates.input),
         output=_nano(rates.output),
-        cache_read=of(rates.cache_read, rates.input),
+        cache_read=_nano(cache_read),
         cache_write=_nano(cache_write),
         cache_write_1h=of(rates.cache_write_1h, cache_write),
+        cache_read_audio=of(rates.cache_read_audio, cache_read),
         audio_input=of(rates.audio_input, rates.input),
         audio_output=of(rates.audio_output, rates.output),
         image_input=of(rates.image_input, rates.input),

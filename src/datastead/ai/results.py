@@ -31,7 +31,7 @@ from datastead.messages import (
 
 _USAGE_PARTS = (
     "input", "output", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output", "image_input",
-    "image_output", "reasoning",
+    "image_output", "reasoning", "cache_read_audio",
 )  # fmt: skip
 _USAGE_REST = ("tier", "cost_nano_usd", "raw")
 

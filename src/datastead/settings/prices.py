@@ -39,7 +39,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 class DeclaredRates(BaseModel):
-    """What is not declared is billed like `input`; audio and images that come out like `output`."""
+    """What is not declared is billed as `Rates` says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -48,6 +48,7 @@ class DeclaredRates(BaseModel):
     cache_read: Price | None = None
     cache_write: Price | None = None
     cache_write_1h: Price | None = None
+    cache_read_audio: Price | None = None
     audio_input: Price | None = None
     audio_output: Price | None = None
     image_input: Price | None = None

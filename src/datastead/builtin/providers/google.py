@@ -285,7 +285,7 @@ def usage_of(raw: Mapping[str, Any], *, at_end: bool = True) -> Usage | None:
     """The wire's usage in disjoint parts: the prompt holds what was cached, the candidates' tokens hold no thoughts.
 
     What tools gave is a prompt of its own. Audio and images are told apart where the wire does; of what was cached, the
-    part that was audio or image is billed as cached. None where it does not say.
+    images are billed as text is, and sound is not. None where it does not say.
     """
     if not counts_anything(raw, "promptTokenCount", "candidatesTokenCount", "totalTokenCount"):
         return None
@@ -302,6 +302,7 @@ def usage_of(raw: Mapping[str, Any], *, at_end: bool = True) -> Usage | None:
         input=prompt - cache_read - audio_input - image_input,
         output=said + thought - audio_output - image_output,
         cache_read=cache_read,
+        cache_read_audio=min(_counted(raw, "cacheTokensDetails", "AUDIO"), cache_read),
         audio_input=audio_input,
         audio_output=audio_output,
         image_input=image_input,
