@@ -178,7 +178,7 @@ def test_requests_are_answered_as_they_are_written(example: Example, variables: 
         server.get(f"/flows/trigger/{started}")
         run = server.get("/flows/runs").data[0]["id"]
         values = {"localhost:8055": f"127.0.0.1:{port}", "127.0.0.1:8055": f"127.0.0.1:{port}", "$TOKEN": ADMIN_TOKEN,
-                  "change-me": ADMIN_TOKEN, "…": PASSWORD, "<id of a role>": role, "<id>": run, "curl ": "curl -gsS "}  # fmt: skip
+                  "change-me": ADMIN_TOKEN, "…": PASSWORD, "<id of a role>": role, "<id>": run, "curl ": "curl -sS "}  # fmt: skip
         script = example.text
         for shown, value in values.items():
             script = script.replace(shown, value)
