@@ -8,7 +8,6 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import orjson
-import yaml
 from starlette.responses import Response
 
 from datastead.api.answers import POWERED_BY
@@ -80,6 +79,8 @@ def to_json(items: Items) -> bytes:
 def to_yaml(items: Items) -> bytes:
     """A list of mappings."""
     simple = orjson.loads(orjson.dumps(items, default=str))
+    import yaml
+
     return yaml.safe_dump(simple, sort_keys=False, allow_unicode=True).encode()
 
 

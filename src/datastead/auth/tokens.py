@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-import jwt
 import sqlalchemy as sa
 
 from datastead.auth.identity import Identity, identity_of
@@ -90,6 +89,8 @@ def issue_access_token(settings: "Settings", actor: Actor, now: datetime, sessio
 
 def signed(settings: "Settings", claims: Mapping[str, Any], now: datetime, ttl_s: float) -> str:
     """A token of ours. One without `id` stands for nobody: it is good only for what it was made for."""
+    import jwt  # and with it all of cryptography, which the first token waits for, and not the start
+
     times = {"iat": int(now.timestamp()), "exp": int(now.timestamp() + ttl_s), "iss": ISSUER}
     return jwt.encode({**claims, **times}, settings.secret.get_secret_value(), algorithm=ALGORITHM)
 
@@ -153,6 +154,8 @@ def _is_access_token(token: str) -> bool:
     """Whether it is a JWT of ours. A static token may be any text, so its look alone does not say it."""
     if token.count(".") != 2:
         return False
+    import jwt
+
     try:
         return bool(jwt.decode(token, options={"verify_signature": False}).get("iss") == ISSUER)
     except jwt.InvalidTokenError:
@@ -161,6 +164,8 @@ def _is_access_token(token: str) -> bool:
 
 def claims_of(services: "Services", token: str) -> Mapping[str, Any]:
     """The claims of a token that is signed by us and has not expired, by the services' clock."""
+    import jwt
+
     options: Any = {"verify_exp": False, "verify_iat": False, "require": ["exp", "iss"]}
     try:
         claims: dict[str, Any] = jwt.decode(

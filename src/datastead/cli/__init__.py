@@ -1,5 +1,6 @@
 """The command line. Each command is a module of its own, loaded when it is called, so that `--help` answers at once."""
 
+import gc
 import importlib
 import sys
 from typing import Annotated, Any, NamedTuple
@@ -79,7 +80,11 @@ def datastead(
 
 
 def main() -> None:
-    """The command line. An error of ours is a line on the terminal, without a trace."""
+    """The command line. An error of ours is a line on the terminal, without a trace.
+
+    To look for garbage while everything is loaded takes a fifth of the start, and finds none: `begin_work` ends that.
+    """
+    gc.disable()
     try:
         app()
     except DatasteadError as error:
@@ -87,6 +92,12 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def begin_work() -> None:
+    """Everything is loaded. From now on there is garbage, which is not looked for in what was loaded."""
+    gc.freeze()
+    gc.enable()
 
 
 def _app_of(function: Any) -> typer.Typer:

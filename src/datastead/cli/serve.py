@@ -6,14 +6,15 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvicorn
-from rich.console import Console
 
+from datastead.cli import begin_work
 from datastead.errors import InvalidSettings, ServiceUnavailable
 from datastead.settings import Settings, load_settings
 from datastead.settings.model import MADE_UP_SECRET
@@ -33,15 +34,14 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     own = {"HOST": host, "PORT": port}
     settings = load_settings({**os.environ, **{name: value for name, value in own.items() if value is not None}})
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     listener = _listen(settings.host, settings.port)
     if workers == 1:
-        _serve_here(settings, listener, console)
+        _serve_here(settings, listener)
     else:
-        _serve_many(settings, listener, console, workers)
+        _serve_many(settings, listener, workers)
 
 
-def _serve_here(settings: Settings, listener: socket.socket, console: Console) -> None:
+def _serve_here(settings: Settings, listener: socket.socket) -> None:
     from datastead.app import create_app
 
     app = create_app(settings)
@@ -50,18 +50,20 @@ def _serve_here(settings: Settings, listener: socket.socket, console: Console) -
     async def run() -> None:
         """The lifespan is ours to run, not uvicorn's: what goes wrong at the start is a line then, and no trace."""
         async with app.router.lifespan_context(app):
-            _greet(console, settings, listener, app.state.first_admin)
+            _greet(settings, listener, app.state.first_admin)
+            begin_work()
             await _Server(config).serve([listener])
 
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(run())
 
 
-def _serve_many(settings: Settings, listener: socket.socket, console: Console, workers: int) -> None:
+def _serve_many(settings: Settings, listener: socket.socket, workers: int) -> None:
     """The parent prepares the database, so that the workers find it done; then it only watches over them."""
     from uvicorn.supervisors import Multiprocess
 
-    _greet(console, settings, listener, asyncio.run(_prepare(settings)))
+    _greet(settings, listener, asyncio.run(_prepare(settings)))
+    begin_work()
     if not settings.has_own_secret:
         os.environ[MADE_UP_SECRET] = "true"
     os.environ["SECRET"] = settings.secret.get_secret_value()  # one for all, also where it was made up
@@ -127,17 +129,17 @@ def _cannot_listen(port: int, error: OSError) -> Exception:
     return InvalidSettings(f"`HOST` is no address of this machine: {error.strerror or 'it cannot be found'}.")
 
 
-def _greet(console: Console, settings: Settings, listener: socket.socket, first_admin: "NewUser | None") -> None:
+def _greet(settings: Settings, listener: socket.socket, first_admin: "NewUser | None") -> None:
     port = listener.getsockname()[1]
     host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104  only compared
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if first_admin is not None and first_admin.password is not None:
-        console.print(
-            f"The first administrator is {first_admin.email}, with the password {first_admin.password}", markup=False
-        )
-        console.print("It is shown this once. Set `ADMIN_PASSWORD` or `ADMIN_TOKEN` to choose your own.")
+        _say(f"The first administrator is {first_admin.email}, with the password {first_admin.password}")
+        _say("It is shown this once. Set `ADMIN_PASSWORD` or `ADMIN_TOKEN` to choose your own.")
     if not settings.has_own_secret:
-        console.print(
-            "`SECRET` is not set: users have to log in again after a restart, and the settings take no API keys."
-        )
-    console.print(f"Datastead runs at [bold]{url}[/]; its API is described at {url}/docs. Ctrl-C stops it.")
+        _say("`SECRET` is not set: users have to log in again after a restart, and the settings take no API keys.")
+    _say(f"Datastead runs at {url}; its API is described at {url}/docs. Ctrl-C stops it.")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from datastead.cli import begin_work
 from datastead.context import SYSTEM, Context
 
 T = TypeVar("T")
@@ -16,6 +17,7 @@ def run_as_admin(work: Callable[[Context], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with open_services(load_settings(), dispatch=False) as (services, _):
+            begin_work()
             return await work(Context(services, SYSTEM))
 
     return asyncio.run(run())

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from datastead.data.schema import Field
 
@@ -74,9 +73,9 @@ _WIRES: Mapping[str, Wire] = {
     "uuid": Wire(sa.Uuid(), frozenset({"uuid"})),
     "json": Wire(sa.Text(), frozenset({"json", "jsonb"})),
     "timestamp": Wire(
-        postgresql.TIMESTAMP(timezone=True), frozenset({"timestamp with time zone"}), _moments(f'{SECOND}.MS"Z"')
+        sa.TIMESTAMP(timezone=True), frozenset({"timestamp with time zone"}), _moments(f'{SECOND}.MS"Z"')
     ),
-    "dateTime": Wire(postgresql.TIMESTAMP(), frozenset({"timestamp without time zone"}), _moments(SECOND)),
+    "dateTime": Wire(sa.TIMESTAMP(), frozenset({"timestamp without time zone"}), _moments(SECOND)),
     "date": Wire(sa.Date(), frozenset({"date"})),
     "time": Wire(sa.Time(), frozenset({"time without time zone"}), _time),
 }  # fmt: skip

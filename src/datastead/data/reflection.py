@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from datastead.data import mariadb_reflection, system
 from datastead.data.engine import Transaction
@@ -28,7 +27,6 @@ Table = str
 Reflected = Mapping[tuple[str | None, str], Any]
 
 FOREIGN_TABLES = {"spatial_ref_sys", "sqlite_sequence"}
-_POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 POSTGRESQL_NAMES = {
     "VARCHAR": "character varying", "CHAR": "character", "DOUBLE PRECISION": "double precision",
     "TIMESTAMP": "timestamp without time zone", "TIME": "time without time zone",
@@ -45,7 +43,6 @@ TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], str], ...] = (
     (sa.types.UUID, "uuid"),
     (sa.Text, "text"),
     (sa.Enum, "string"),
-    (postgresql.CITEXT, "string"),
     (sa.String, "string"),
     (sa.LargeBinary, "binary"),
 )
@@ -246,8 +243,10 @@ def _data_type(dialect: str, kind: Any, declared: str | None) -> str:
 
 
 def _sql_name(kind: Any) -> str:
+    from sqlalchemy.dialects import postgresql
+
     try:
-        return str(kind.compile(dialect=_POSTGRESQL))
+        return str(kind.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
     except sa.exc.CompileError:
         return "unknown"
 

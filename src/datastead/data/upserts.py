@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 Changed = Callable[[Any], Mapping[str, Any]]
 """From the values that were to be inserted (`new["column"]`) to what the row's columns become."""
@@ -20,9 +19,10 @@ def upsert(dialect: str, table: sa.Table, changed: Changed) -> sa.Insert:
 
         insert = mysql.insert(table)
         return insert.on_duplicate_key_update(dict(changed(insert.inserted)))
-    made = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    made = _insert(dialect, table)
     keys = [column.name for column in table.primary_key]
-    return made.on_conflict_do_update(index_elements=keys, set_=dict(changed(made.excluded)))
+    upserted: sa.Insert = made.on_conflict_do_update(index_elements=keys, set_=dict(changed(made.excluded)))
+    return upserted
 
 
 def insert_missing(dialect: str, table: sa.Table) -> sa.Insert:
@@ -32,5 +32,16 @@ def insert_missing(dialect: str, table: sa.Table) -> sa.Insert:
 
         key = next(iter(table.primary_key))
         return mysql.insert(table).on_duplicate_key_update({key.name: key})
-    made = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    return made.on_conflict_do_nothing()
+    inserted: sa.Insert = _insert(dialect, table).on_conflict_do_nothing()
+    return inserted
+
+
+def _insert(dialect: str, table: sa.Table) -> Any:
+    """PostgreSQL's or SQLite's, which know the same words."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)

@@ -10,14 +10,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
 
-import yaml
-
 from datastead.errors import InvalidFlow
 from datastead.flows.model import FlowDefinition, OperationDefinition, dangling
 
 NAMESPACE = UUID("6c1f5e0a-2d7b-5b53-9d3c-0c6a2f7e41d8")
-
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "/": "/"}
 
 
 def read_document(text: str) -> dict[str, Any]:
@@ -25,7 +21,9 @@ def read_document(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError:
-        document = _read_yaml(text)
+        from datastead.flows.literals import read_yaml  # only for those who write YAML
+
+        document = read_yaml(text)
     if isinstance(document, Mapping) and isinstance(document.get("data"), Mapping):
         document = document["data"]
     if not isinstance(document, Mapping):
@@ -61,31 +59,6 @@ def as_uuid(text: str) -> str:
 def is_uuid(text: str) -> bool:
     """Whether the text is a UUID in its usual form."""
     return re.fullmatch(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", text) is not None
-
-
-class _LiteralLoader(yaml.SafeLoader):
-    """YAML, with JavaScript's escapes inside single quotes, as in an object literal."""
-
-
-def _construct_text(loader: _LiteralLoader, node: yaml.ScalarNode) -> str:
-    text = str(loader.construct_scalar(node))
-    if node.style != "'":
-        return text
-    return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape.group(1), escape.group()), text)
-
-
-_LiteralLoader.add_constructor("tag:yaml.org,2002:str", _construct_text)
-
-
-def _read_yaml(text: str) -> Any:
-    loader = _LiteralLoader if text.lstrip().startswith("{") else yaml.SafeLoader
-    try:
-        return yaml.load(text, loader)  # noqa: S506  both are safe loaders
-    except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        what = error.problem if isinstance(error, yaml.MarkedYAMLError) else "it is not text"
-        raise InvalidFlow(f"The document is neither JSON nor YAML{where}: {what}.") from error
 
 
 def _operation_rows(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -18,6 +18,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from datastead.cli import begin_work
 from datastead.cli.demo.articles import DemoInput, read_articles
 from datastead.cli.demo.client import DemoClient
 from datastead.cli.demo.model import DemoModel, choose_model
@@ -114,6 +115,7 @@ async def _serving(settings: "Settings", listener: socket.socket) -> "AsyncItera
             await asyncio.sleep(0.01)
         if not server.started:
             raise ServiceUnavailable("The server did not start; the lines above say why.")
+        begin_work()
         yield task
     finally:
         server.should_exit = True
