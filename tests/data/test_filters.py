@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from datastead.context import PUBLIC, Actor, Context
 from datastead.data.changes import Changes
 from datastead.data.engine import Database
-from datastead.data.filters import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, parse_filter
+from datastead.data.filters import STANDARD, parse_filter
 from datastead.data.items import Items
 from datastead.data.migrations import migrate
 from datastead.data.query import Query
@@ -263,13 +263,13 @@ async def test_a_filter_on_what_there_is_not_is_forbidden(posts: Items, conditio
 
 async def test_filters_have_limits(posts: Items) -> None:
     deep: dict[str, Any] = {"views": 1}
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(STANDARD.depth + 1):
         deep = {"_and": [deep]}
-    many = {"_or": [{"views": 1}] * (MAX_CONDITIONS + 1)}
-    for condition in (deep, many, {"views": {"_in": [1] * (MAX_VALUES + 1)}}):
+    many = {"_or": [{"views": 1}] * (STANDARD.conditions + 1)}
+    for condition in (deep, many, {"views": {"_in": [1] * (STANDARD.values + 1)}}):
         with pytest.raises(InvalidQuery):
             await posts.read(Query(filter=condition))
-    assert await posts.keys(Query(filter={"_or": [{"views": 1}] * MAX_CONDITIONS})) == [1]
+    assert await posts.keys(Query(filter={"_or": [{"views": 1}] * STANDARD.conditions})) == [1]
     assert await posts.keys(Query(filter={"views": {"_in": list(range(2000))}})) == [1, 2]
 
 

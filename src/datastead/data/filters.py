@@ -7,14 +7,13 @@ import calendar
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datastead.context import Actor
 from datastead.errors import InvalidQuery
 
-MAX_DEPTH = 32
-MAX_CONDITIONS = 500
-MAX_VALUES = 5000
+if TYPE_CHECKING:
+    from datastead.settings import Settings
 
 NEVER = "_never"
 """Our own operator, for what can be true of no row."""
@@ -68,6 +67,24 @@ Node = Condition | Nested | Group
 EVERYTHING = Group("and", ())
 
 
+class Limits(NamedTuple):
+    """How large a filter may be. values: all in it together."""
+
+    depth: int = 32
+    conditions: int = 500
+    values: int = 5000
+
+    @classmethod
+    def of(cls, settings: "Settings") -> "Limits":
+        """Those of the settings, for filters that callers send."""
+        return cls(
+            settings.query_filter_max_depth, settings.query_filter_max_conditions, settings.query_filter_max_values
+        )
+
+
+STANDARD = Limits()
+
+
 class Filter(NamedTuple):
     """A filter, taken apart. values: in the order in which the conditions stand in the tree."""
 
@@ -80,6 +97,8 @@ def parse_filter(
     actor: Actor,
     now: Callable[[], datetime],
     facts: Mapping[str, Any] | None = None,
+    *,
+    limits: Limits = STANDARD,
 ) -> Filter:
     """Raises `InvalidQuery`. What `$NOW`, `$CURRENT_USER` and the like stand for is put in.
 
@@ -87,7 +106,7 @@ def parse_filter(
     """
     if not raw:
         return Filter(EVERYTHING, [])
-    parser = _Parser(actor, now, facts)
+    parser = _Parser(actor, now, facts, limits)
     return Filter(parser.mapping(raw, None, 0), parser.values)
 
 
@@ -100,7 +119,10 @@ def padded(values: Sequence[Any]) -> list[Any]:
 
 
 class _Parser:
-    def __init__(self, actor: Actor, now: Callable[[], datetime], facts: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, actor: Actor, now: Callable[[], datetime], facts: Mapping[str, Any] | None, limits: Limits
+    ) -> None:
+        self._limits = limits
         self._actor = actor
         self._now = now
         self._facts = facts
@@ -111,8 +133,8 @@ class _Parser:
         """field: the field that operators in it are about."""
         if not isinstance(raw, Mapping):
             raise _invalid("a filter has to be an object", raw)
-        if depth > MAX_DEPTH:
-            raise _invalid(f"a filter may be nested {MAX_DEPTH} deep")
+        if depth > self._limits.depth:
+            raise _invalid(f"a filter may be nested {self._limits.depth} deep (`QUERY_FILTER_MAX_DEPTH`)")
         nodes = tuple(self._entry(str(key), value, field, depth) for key, value in raw.items())
         return nodes[0] if len(nodes) == 1 else Group("and", nodes)
 
@@ -129,8 +151,8 @@ class _Parser:
 
     def _condition(self, operator: str, value: Any, field: str) -> Condition:
         self._conditions += 1
-        if self._conditions > MAX_CONDITIONS:
-            raise _invalid(f"a filter may have {MAX_CONDITIONS} conditions")
+        if self._conditions > self._limits.conditions:
+            raise _invalid(f"a filter may have {self._limits.conditions} conditions (`QUERY_FILTER_MAX_CONDITIONS`)")
         if operator in FLAGS:
             return Condition(operator if _flag(operator, value, field) else FLAGS[operator], 0)
         if operator in LISTS:
@@ -158,8 +180,8 @@ class _Parser:
         values = [found for entry in entries for found in self._spread(entry)]
         if any(found is None or isinstance(found, Mapping | list) for found in values):
             raise _invalid(f"`{operator}` of `{field}` needs a list of values", value)
-        if len(self.values) + len(values) > MAX_VALUES:
-            raise _invalid(f"a filter may have {MAX_VALUES} values")
+        if len(self.values) + len(values) > self._limits.values:
+            raise _invalid(f"a filter may have {self._limits.values} values (`QUERY_FILTER_MAX_VALUES`)")
         values = padded(values)
         self.values.extend(values)
         return Condition(operator, len(values))

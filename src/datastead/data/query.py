@@ -12,7 +12,6 @@ from datastead.errors import InvalidQuery
 if TYPE_CHECKING:
     from datastead.settings import Settings
 
-MAX_FIELDS = 500
 MAX_SORTS = 50
 MAX_ALIASES = 100
 MAX_INTEGER = 2**63 - 1
@@ -60,7 +59,7 @@ class Query:
             if parameters.get(name):
                 raise _invalid(name, f"`{name}` is not supported in this version")
         return cls(
-            fields=_names(parameters, "fields", MAX_FIELDS) or ("*",),
+            fields=_names(parameters, "fields", 500 if settings is None else settings.query_fields_max) or ("*",),
             filter=_filter(parameters.get("filter")),
             sort=_names(parameters, "sort", MAX_SORTS),
             limit=_limit(parameters.get("limit"), -1 if settings is None else settings.query_limit_max),

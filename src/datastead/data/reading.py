@@ -10,7 +10,7 @@ from datastead.data.compile import compile_read
 from datastead.data.conditions import Search, search_of
 from datastead.data.defaults import default_of
 from datastead.data.engine import Fetch
-from datastead.data.filters import EVERYTHING, Filter, padded, parse_filter
+from datastead.data.filters import EVERYTHING, Filter, Limits, padded, parse_filter
 from datastead.data.payloads import encoder_of
 from datastead.data.query import Query
 from datastead.data.rights import Rights
@@ -77,7 +77,7 @@ class Reader:
 
     def check_filter(self, raw: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Raises what a query with this filter would, without running one. facts: see `parse_filter`."""
-        found = parse_filter(raw, self._ctx.actor, self._ctx.now, facts)
+        found = parse_filter(raw, self._ctx.actor, self._ctx.now, facts, limits=Limits.of(self._ctx.services.settings))
         plan = self._plan(self._collection, self._selection(Query(), found, search_of(None)))
         self._encode(plan, found.values, {})
 
@@ -153,7 +153,8 @@ class Reader:
         return item | {many.name: [] for many in plan.many}
 
     def _filter(self, query: Query) -> Filter:
-        return parse_filter(query.filter, self._ctx.actor, self._ctx.now)
+        limits = Limits.of(self._ctx.services.settings)
+        return parse_filter(query.filter, self._ctx.actor, self._ctx.now, limits=limits)
 
     def _plan(self, collection: Collection, selection: Selection) -> Plan:
         key = (collection.name, selection)

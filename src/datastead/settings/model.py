@@ -123,6 +123,12 @@ class Settings(AccessSettings):
     max_payload_size: Size = Field(1 << 20, description="The largest request body, such as `1mb`.")
     query_limit_default: int = Field(100, ge=0, description="Items in a list when the query has no `limit`.")
     query_limit_max: int = Field(-1, ge=-1, description="The largest `limit` allowed; -1 = no bound.")
+    query_fields_max: int = Field(500, ge=1, description="How many names `fields` may have.")
+    query_filter_max_depth: int = Field(32, ge=1, le=64, description="How deep a filter may be nested.")
+    query_filter_max_conditions: int = Field(500, ge=1, le=2_000, description="How many conditions a filter may have.")
+    query_filter_max_values: int = Field(
+        5_000, ge=1, le=15_000, description="How many values a filter may have, with those in the lists of `_in`."
+    )
     max_relational_depth: int = Field(10, ge=1, description="How deep queries and nested writes may reach.")
     max_batch_mutation: int = Field(
         10_000, ge=1, description="How many items one request may create or change, with those nested in them."
