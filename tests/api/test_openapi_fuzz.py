@@ -21,8 +21,15 @@ COLLECTION = {
 
 
 @pytest.mark.full
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param(["coverage"], id="coverage"),
+        pytest.param(["fuzzing", "--max-examples", "12", "--generation-deterministic"], id="fuzzing"),
+    ],
+)
 def test_no_request_that_the_description_allows_or_forbids_is_a_fault_of_the_server(
-    empty_database_url: str, tmp_path: Path
+    empty_database_url: str, tmp_path: Path, phase: list[str]
 ) -> None:
     settings = Settings(
         database_url=empty_database_url,
@@ -45,7 +52,7 @@ def test_no_request_that_the_description_allows_or_forbids_is_a_fault_of_the_ser
             "--request-timeout",
             "60",
         ]
-        checks = ["--checks", "not_a_server_error", "--phases", "coverage"]
+        checks = ["--checks", "not_a_server_error", "--phases", *phase]
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{base}/server/specs/oas", *options, *checks]
         run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=1200, check=False)
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
