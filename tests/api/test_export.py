@@ -53,3 +53,21 @@ def test_an_export_of_an_unknown_kind_is_refused(server: Server, articles: str) 
     for kind in ("exe", "csv&export=json", "{}"):
         answer = server.get(f"/items/{articles}?export={kind}")
         assert (answer.status, answer.code) == (400, "INVALID_QUERY")
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "yaml", "xml"])
+def test_a_long_export_has_each_item_once_and_in_order(server: Server, articles: str, form: str) -> None:
+    new = [{"title": f"t{number}", "views": 3000 - number} for number in range(2001)]
+    assert server.post(f"/items/{articles}?fields=id", new).status == 200
+    server.post(f"/items/{articles}", {"title": "last", "tags": {"a": 1}})
+    query = "sort=-views,id&limit=-1&offset=1&fields=title,tags&filter[title][_neq]=t7"
+    body = server.get(f"/items/{articles}?export={form}&{query}").body
+    read = {
+        "csv": lambda: [row["title"] for row in csv.DictReader(io.StringIO(body))],
+        "json": lambda: [item["title"] for item in json.loads(body)],
+        "yaml": lambda: [line.removeprefix("- title: ") for line in body.splitlines() if line.startswith("- ")],
+        "xml": lambda: [item[0].text for item in ET.fromstring(body)],
+    }
+    expected = [item["title"] for item in server.get(f"/items/{articles}?{query}").data]
+    assert len(expected) == 2000
+    assert read[form]() == expected

@@ -17,6 +17,7 @@ from datastead.api.body import invalid, keys_of, object_of, objects_of, read_jso
 from datastead.api.export import exported
 from datastead.api.request import context_of, parameters_of
 from datastead.context import Context
+from datastead.data.batches import batches_of
 from datastead.data.items import Items
 from datastead.data.query import Query
 from datastead.data.recorded import Written
@@ -187,10 +188,10 @@ async def _list(call: Call, query: Query) -> Response:
     items = call.items
     if query.version is not None:
         raise InvalidQuery("`version` goes with one item, not with a list.", reason="version of a list")
-    rows = await items.read(query)
     if query.export:
-        return exported(rows, query.export, items.collection, call.ctx.now())
-    return data(rows, await items.meta(query) if query.meta else None)
+        batches = batches_of(call.ctx, items.collection, query)
+        return await exported(batches, query.export, items.collection, call.ctx.now())
+    return data(await items.read(query), await items.meta(query) if query.meta else None)
 
 
 async def _one_written(call: Call, written: Written) -> Any:

@@ -1,6 +1,6 @@
 """`/utils/import/{collection}` and `/utils/export/{collection}`: items from a file, and to one."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from datastead.api.answers import NoContent
 from datastead.api.body import invalid
-from datastead.api.export import FORMS
+from datastead.api.export import FORMS, begun
 from datastead.api.multipart import is_multipart, uploads_of
 from datastead.api.openapi import OBJECT, json_body
 from datastead.api.request import Body, RequestContext
 from datastead.context import SYSTEM, Context
+from datastead.data.batches import batches_of
 from datastead.data.importing import import_items
 from datastead.data.items import Items
 from datastead.data.query import Query
@@ -50,10 +51,10 @@ async def export_file(ctx: RequestContext, collection: str, body: Body) -> Respo
     if not isinstance(form, str) or form not in FORMS:
         raise invalid(f"`format` has to be one of {', '.join(f'`{name}`' for name in FORMS)}.")
     asked = Query.parse(query, ctx.services.settings)
-    items = await Items(ctx, collection).read(replace(asked, limit=-1) if asked.limit is None else asked)
+    batches = batches_of(ctx, collection, replace(asked, limit=-1) if asked.limit is None else asked)
     media_type, write = FORMS[form]
     name = f"{collection} {ctx.now():%Y%m%d-%H%M%S}.{form}"
-    upload = Upload(name, _piece(write(items)), media_type, {"title": name, **_object(body, "file")})
+    upload = Upload(name, await begun(write(batches)), media_type, {"title": name, **_object(body, "file")})
     (key,) = await Files(ctx).upload(_one(upload))
     await _notify(ctx, collection, key)
     return NoContent()
@@ -80,10 +81,6 @@ def _object(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise invalid(f"`{name}` has to be an object.")
     return value
-
-
-async def _piece(content: bytes) -> AsyncIterator[bytes]:
-    yield content
 
 
 async def _one(upload: Upload) -> AsyncGenerator[Upload, None]:
