@@ -57,3 +57,23 @@ for (const [one, several, sample, change] of TABLE) {
     await refused(ask(command("read", one)(made.id)), "FORBIDDEN");
   });
 }
+
+test("activity, revisions, and going back to one", async () => {
+  const collection = unique("remembered");
+  await ask(sdk.createCollection({ collection, schema: {}, meta: {}, fields: [{ field: "title", type: "string" }] }));
+  const item = await ask(sdk.createItem(collection, { title: "before" }));
+  await ask(sdk.updateItem(collection, item.id, { title: "after" }));
+  const filter = { collection: { _eq: collection }, item: { _eq: String(item.id) } };
+  const done = await ask(sdk.readActivities({ filter, sort: ["id"], fields: ["id", "action", "collection", "item", "revisions"] }));
+  assert.deepEqual(done.map((entry) => entry.action), ["create", "update"]);
+  const revisions = await ask(sdk.readRevisions({ filter, sort: ["id"] }));
+  assert.deepEqual(revisions.map((revision) => revision.delta.title), ["before", "after"]);
+  assert.deepEqual(done[0].revisions, [revisions[0].id]);
+  const [first] = revisions;
+  assert.equal((await ask(sdk.readActivity(first.activity))).action, "create");
+  assert.equal((await ask(sdk.readRevision(first.id))).data.title, "before");
+  await ask(sdk.customEndpoint({ path: `/utils/revert/${first.id}`, method: "POST" })); // it has no command of its own
+  assert.equal((await ask(sdk.readItem(collection, item.id))).title, "before");
+  assert.equal((await ask(sdk.readRevisions({ filter }))).length, 3);
+  await refused(ask(sdk.readActivity(999_999_999)), "FORBIDDEN");
+});
