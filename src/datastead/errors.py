@@ -267,6 +267,13 @@ class UploadOffsetConflict(RequestError):
     status = 409
 
 
+class UploadChecksumMismatch(RequestError):
+    """What has come of the upload is not what was sent: send it again."""
+
+    code = "UPLOAD_CHECKSUM_MISMATCH"
+    status = 460
+
+
 class UploadVersionUnsupported(RequestError):
     """The header `Tus-Resumable` has to be `1.0.0`."""
 

@@ -208,7 +208,7 @@ def test_what_is_understood_can_be_asked(file_server: FileServer) -> None:
         "1.0.0",
         str(MAX_UPLOAD),
     )
-    assert answer.headers["tus-extension"] == "creation,creation-with-upload,expiration,termination"
+    assert answer.headers["tus-extension"] == "checksum,creation,creation-with-upload,expiration,termination"
     assert file_server.get("/server/info").data["uploads"] == {"chunkSize": 8 << 20}
 
 
@@ -302,3 +302,25 @@ def test_tus_js_client_goes_on_after_an_interruption_and_a_restart(
             found = server.fetch(f"/assets/{upload['fileId']}").body
             assert sha256(found).digest() == sha256(content).digest()
         assert [row["title"] for row in server.get("/files?fields=title").data] == ["In parts", "In parts"]
+
+
+def test_bytes_that_come_otherwise_than_they_were_sent_are_not_kept(file_server: FileServer) -> None:
+    path, content = begin(file_server, 6), b"abcdef"
+
+    def checked(offset: int, part: bytes, checksum: str) -> Answer:
+        headers = {**OCTETS, "Upload-Offset": str(offset), "Upload-Checksum": checksum}
+        return file_server.send("PATCH", path, raw=part, headers=headers)
+
+    def of(part: bytes) -> str:
+        return f"sha256 {base64.b64encode(sha256(part).digest()).decode()}"
+
+    broken = checked(0, b"abx", of(b"abc"))
+    assert (broken.status, broken.code) == (460, "UPLOAD_CHECKSUM_MISMATCH")
+    for wrong in ("crc32 AAAA", "sha1", "sha1 ?", ""):
+        assert checked(0, b"abc", wrong).status in {400, 460}
+    assert offset_of(file_server, path) == 0
+    assert checked(0, content[:3], of(content[:3])).status == 204
+    assert checked(3, content[3:], of(content[3:])).status == 204
+    described = file_server.send("OPTIONS", "/files/tus").headers
+    assert "checksum" in described["tus-extension"].split(",")
+    assert "sha1" in described["tus-checksum-algorithm"].split(",")

@@ -20,17 +20,18 @@ from datastead.api.errors import route_not_found
 from datastead.api.multipart import field_value
 from datastead.api.request import context_of, parameters_of, services_of
 from datastead.errors import DatasteadError, UnsupportedMediaType, UploadVersionUnsupported
+from datastead.files.checksums import ALGORITHMS, Checksum
 from datastead.files.parts import Progress
 from datastead.files.resumable import ResumableUploads
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,creation-with-upload,expiration,termination"
+EXTENSIONS = "checksum,creation,creation-with-upload,expiration,termination"
 OCTETS = "application/offset+octet-stream"
 LONGEST_METADATA = 65_536  # bytes
-SENT = ("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata")
+SENT = ("Tus-Resumable", "Upload-Checksum", "Upload-Length", "Upload-Offset", "Upload-Metadata")
 ANSWERED = (
-    "Location", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Upload-Length", "Upload-Offset",
-    "Upload-Metadata", "Upload-Expires", "Directus-File-Id",
+    "Location", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Checksum-Algorithm", "Tus-Max-Size",
+    "Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Expires", "Directus-File-Id",
 )  # fmt: skip
 """Headers, for pages of other origins."""
 
@@ -74,16 +75,18 @@ async def _answered(request: Request, methods: dict[str, Any]) -> Response:
 async def _describe(request: Request) -> Response:
     most = services_of(request.scope).settings.files_max_upload_size
     limit = {} if most is None else {"Tus-Max-Size": str(most)}
-    return _empty(204, {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, **limit})
+    known = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Checksum-Algorithm": ",".join(ALGORITHMS)}
+    return _empty(204, {**known, **limit})
 
 
 async def _begin(request: Request) -> Response:
     resumable = await _of(request)
     if "upload-defer-length" in request.headers:
         raise invalid("The header `Upload-Length` has to say how many bytes will come: it cannot be said later.")
+    checksum = _checksum(request)
     progress = await resumable.begin(_number(request, "Upload-Length"), _metadata(request))
     if request.headers.get("content-type") == OCTETS:
-        progress = await resumable.append(progress.id, 0, _pieces(request))
+        progress = await resumable.append(progress.id, 0, _pieces(request), checksum)
     base = (services_of(request.scope).settings.public_url or "").rstrip("/")
     return _empty(201, {"Location": f"{base}/files/tus/{progress.id}", **_state(progress)})
 
@@ -98,7 +101,8 @@ async def _append(request: Request) -> Response:
         raise UnsupportedMediaType(f"The body has to be `{OCTETS}`.")
     resumable = await _of(request)
     offset = _number(request, "Upload-Offset")
-    return _empty(204, _state(await resumable.append(request.path_params["upload"], offset, _pieces(request))))
+    upload, checksum = request.path_params["upload"], _checksum(request)
+    return _empty(204, _state(await resumable.append(upload, offset, _pieces(request), checksum)))
 
 
 async def _end(request: Request) -> Response:
@@ -122,6 +126,18 @@ def _number(request: Request, name: str) -> int:
     if not (given.isascii() and given.isdigit() and len(given) <= 16):
         raise invalid(f"The header `{name}` has to be a number of bytes.")
     return int(given)
+
+
+def _checksum(request: Request) -> Checksum | None:
+    """An algorithm, and what the body amounts to in base 64."""
+    given = request.headers.get("upload-checksum")
+    if given is None:
+        return None
+    algorithm, _, value = given.strip().partition(" ")
+    try:
+        return Checksum(algorithm, base64.b64decode(value, validate=True))
+    except binascii.Error:
+        raise invalid("The header `Upload-Checksum` has to be an algorithm and a value in base 64.") from None
 
 
 def _metadata(request: Request) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from datastead.errors import (
     UploadOffsetConflict,
 )
 from datastead.files import parts, types
+from datastead.files.checksums import Checksum
 from datastead.files.files import Files, Upload, Uploads
 from datastead.files.guard import COLLECTION
 from datastead.files.leases import Stored
@@ -77,17 +78,20 @@ class ResumableUploads:
         found = await self._find(upload)
         return await self._finished(found) if found.is_complete else found
 
-    async def append(self, upload: str, offset: int, pieces: AsyncIterator[bytes]) -> Progress:
+    async def append(
+        self, upload: str, offset: int, pieces: AsyncIterator[bytes], checksum: Checksum | None = None
+    ) -> Progress:
         """The bytes from `offset` on. When `pieces` end early, what has come by then is kept.
 
-        Raises `UploadNotFound`, `UploadOffsetConflict`, and what storing the file raises.
+        checksum: of all of them, which are kept together or not at all.
+        Raises `UploadNotFound`, `UploadOffsetConflict`, `UploadChecksumMismatch`, and what storing the file raises.
         """
         progress = await self._find(upload)
         if offset != progress.received:
             raise UploadOffsetConflict(offset=offset, expected=progress.received)
-        source = _Source(pieces)
+        source = _Source(pieces if checksum is None else checksum.over(pieces))
         while await source.has_more():
-            progress = await self._append_part(progress, source)
+            progress = await self._append_part(progress, source, checksum)
         return await self._finished(progress) if progress.is_complete else progress
 
     async def end(self, upload: str) -> None:
@@ -146,16 +150,20 @@ class ResumableUploads:
             raise UploadNotFound
         return found
 
-    async def _append_part(self, progress: Progress, source: "_Source") -> Progress:
+    async def _append_part(self, progress: Progress, source: "_Source", checksum: Checksum | None = None) -> Progress:
         if progress.is_complete:
             raise ContentTooLarge(f"The upload has more bytes than the {progress.size} that were announced.")
         if progress.parts >= MOST_PARTS:
             reason = f"An upload may have {MOST_PARTS} parts: send larger ones"
             raise InvalidPayload(f"{reason}.", reason=reason)
         stored = Stored(self._location(progress.fields), f"upload-{progress.id}-{progress.parts}-{token_hex(4)}")
-        most = min(self._settings.tus_chunk_size, progress.size - progress.received)
+        most = progress.size - progress.received
+        if checksum is None:
+            most = min(self._settings.tus_chunk_size, most)
         try:
             await self._store.write(stored, source.take(most))
+            if checksum is not None:
+                checksum.check()
             return await self._keep(progress, stored, source.taken)
         except BaseException:
             await self._store.discard([stored])
