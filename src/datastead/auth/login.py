@@ -21,6 +21,7 @@ from datastead.context import Context
 from datastead.data import system
 from datastead.data.engine import Transaction
 from datastead.data.history import record_login
+from datastead.data.moments import as_text
 from datastead.errors import InvalidCredentials, InvalidOtp, InvalidPayload, RouteNotFound
 from datastead.events import Event
 
@@ -81,7 +82,7 @@ async def _stall(ctx: Context, begun: float) -> None:
 async def refresh(ctx: Context, refresh_token: str, mode: Mode = "json") -> Session:
     """The session with new tokens; the old refresh token is spent, once (of a cookie's session: after `GRACE`)."""
     sessions = system.sessions
-    valid = sa.and_(sessions.c.token == refresh_token, sessions.c.expires > ctx.now())
+    valid = sa.and_(sessions.c.token == refresh_token, as_text(sessions.c.expires) > ctx.now())
     asked = sa.select(sessions.c.user, sessions.c.share).where(valid)
     row = await ctx.services.database.read(lambda transaction: transaction.execute(asked).first())
     identity = await _renewed(ctx, row) if row is not None else None
@@ -156,7 +157,7 @@ async def new_session(ctx: Context, identity: Identity, mode: Mode) -> Session:
     }
     async with ctx.transaction() as inside:
         assert inside.connection is not None
-        await inside.connection.execute(sessions.delete().where(sessions.c.expires <= now))
+        await inside.connection.execute(sessions.delete().where(as_text(sessions.c.expires) <= now))
         await inside.connection.execute(sessions.insert().values(**row))
         await inside.connection.execute(
             system.users.update().where(system.users.c.id == identity.user).values(last_access=now)

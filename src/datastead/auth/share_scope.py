@@ -17,6 +17,7 @@ from datastead.context import PUBLIC, SYSTEM, Actor, Context
 from datastead.data import system
 from datastead.data.facts import learn
 from datastead.data.items import Items
+from datastead.data.moments import as_text
 from datastead.data.permissions import permitted
 from datastead.data.query import Query
 from datastead.data.schema import Collection, Permission, Schema
@@ -35,8 +36,8 @@ def is_open(now: datetime) -> sa.ColumnElement[bool]:
     """That a share has begun, and not ended."""
     shares = system.shares
     return sa.and_(
-        sa.or_(shares.c.date_start.is_(None), shares.c.date_start <= now),
-        sa.or_(shares.c.date_end.is_(None), shares.c.date_end > now),
+        sa.or_(shares.c.date_start.is_(None), as_text(shares.c.date_start) <= now),
+        sa.or_(shares.c.date_end.is_(None), as_text(shares.c.date_end) > now),
     )
 
 

@@ -12,6 +12,7 @@ from datastead.auth.identity import Identity, identity_of
 from datastead.auth.share_scope import identity_of_share
 from datastead.context import Actor
 from datastead.data import system
+from datastead.data.moments import as_text
 from datastead.errors import InvalidCredentials, InvalidToken, TokenExpired
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ async def _identify_share(services: "Services", claims: Mapping[str, Any]) -> Id
     if identity is not None and "session" in claims:
         sessions, asked = system.sessions, str(claims["session"])
         lasts = sa.select(sessions.c.token).where(
-            sessions.c.token == asked, sessions.c.share == claims["share"], sessions.c.expires > services.clock()
+            sessions.c.token == asked,
+            sessions.c.share == claims["share"],
+            as_text(sessions.c.expires) > services.clock(),
         )
         if await services.database.read(lambda transaction: transaction.execute(lasts).first()) is None:
             identity = None
@@ -132,7 +135,7 @@ def _lasts(session: str, user: str, now: datetime) -> sa.ColumnElement[bool]:
     """That the session is the user's, and not over."""
     sessions = system.sessions
     found = sa.select(sessions.c.token)
-    return found.where(sessions.c.token == session, sessions.c.user == user, sessions.c.expires > now).exists()
+    return found.where(sessions.c.token == session, sessions.c.user == user, as_text(sessions.c.expires) > now).exists()
 
 
 def session_of(services: "Services", token: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from datastead.data import mariadb_reflection, system
+from datastead.data.directus import MIGRATIONS
 from datastead.data.engine import Transaction
 from datastead.data.schema import (
     VERSION_NAME,
@@ -67,7 +68,13 @@ def reflect(transaction: Transaction) -> Schema:
     for name, meta in metas.collections.items():
         collections.setdefault(name, Collection(name, {}, meta=meta, has_table=False))
     relations = tuple(_relations(tables, collections, metas))
-    return Schema(_version(transaction, tables), collections, relations, _policies(transaction, tables))
+    return Schema(
+        _version(transaction, tables),
+        collections,
+        relations,
+        _policies(transaction, tables),
+        has_milliseconds=transaction.dialect == "sqlite" and MIGRATIONS.name in tables,
+    )
 
 
 def columns_of(transaction: Transaction, table: str) -> dict[str, Column]:

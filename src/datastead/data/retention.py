@@ -11,6 +11,7 @@ from cronsim import CronSim
 from datastead.context import Services
 from datastead.data import system
 from datastead.data.engine import Transaction
+from datastead.data.moments import as_text
 from datastead.errors import DatasteadError
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def _delete_revisions(transaction: Transaction, limit: datetime, count: int) -> 
     old = (
         sa.select(revisions.c.id)
         .join(activity, activity.c.id == revisions.c.activity)
-        .where(activity.c.timestamp < limit)
+        .where(*_before(limit))
         .order_by(activity.c.timestamp)
         .limit(count)
     )
@@ -80,16 +81,17 @@ def _delete_revisions(transaction: Transaction, limit: datetime, count: int) -> 
     return len(ids)
 
 
+def _before(limit: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """The first finds it by the index; the second leaves what only seems to be older (see `moments`)."""
+    moment = system.activity.c.timestamp
+    return moment < limit, as_text(moment) < limit
+
+
 def _delete_activities(transaction: Transaction, limit: datetime, count: int) -> int:
     """Those whose revisions are gone: where these are kept for longer, they need theirs."""
     revisions, activity = system.revisions, system.activity
     is_needed = sa.exists().where(revisions.c.activity == activity.c.id)
-    old = (
-        sa.select(activity.c.id)
-        .where(activity.c.timestamp < limit, ~is_needed)
-        .order_by(activity.c.timestamp)
-        .limit(count)
-    )
+    old = sa.select(activity.c.id).where(*_before(limit), ~is_needed).order_by(activity.c.timestamp).limit(count)
     ids = list(transaction.execute(old).scalars())
     if ids:
         transaction.execute(sa.delete(activity).where(activity.c.id.in_(ids)))

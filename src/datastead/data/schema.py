@@ -240,7 +240,7 @@ class Plans(Generic[V]):
 class Schema:
     """The whole schema, as of one moment, and what policies permit in it.
 
-    plans: statements compiled for it; they go when it goes.
+    plans: statements compiled for it; they go when it goes. has_milliseconds: whether moments may be stored as numbers.
     """
 
     version: int
@@ -248,6 +248,7 @@ class Schema:
     relations: tuple[Relation, ...] = ()
     policies: Policies = field(default_factory=Policies)
     plans: Plans[Any] = field(default_factory=Plans, compare=False)
+    has_milliseconds: bool = False
 
     def collection(self, name: str) -> Collection:
         """Raises `Forbidden` for a collection that does not exist."""

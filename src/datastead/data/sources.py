@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from datastead.data import moments
 from datastead.data.filters import Group, Nested, Node
 from datastead.data.functions import COUNT, Call, length_of, part_of
 from datastead.data.rights import Rights, Rule
@@ -109,8 +110,10 @@ class Source:
 
     def column(self, name: str) -> Column:
         """The field's column; null in rows where the actor may not see it."""
-        self.field(name)
+        item = self.field(name)
         column: Column = self.table.c[name]
+        if self.schema.has_milliseconds and item.type in moments.FORMS:
+            column = moments.as_text(column, item.type)
         guard = None if self.rule is None else self.rule.guard(name)
         return column if guard is None else sa.case((self._one_holds(guard), column))
 
