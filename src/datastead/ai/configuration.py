@@ -98,7 +98,7 @@ class _Reading:
             parts = {name: self._row.get(name) for name in (BASE_URL, MODELS)}
             checked_ai_fields(parts)
             checked = AIFields.model_validate(parts)
-            headers = in_secrets(self._row.get(HEADERS) or [], lambda value: self._opened(HEADERS, value))
+            headers = in_secrets(self._row.get(HEADERS) or [], self._header)
             self.found |= {
                 BASE_URL: checked.ai_openai_compatible_base_url,
                 MODELS: checked.ai_openai_compatible_models or [],
@@ -113,6 +113,10 @@ class _Reading:
             yield
         except (ServiceUnavailable, InvalidPayload) as error:
             self.problems[provider] = error.message
+
+    def _header(self, value: str) -> str:
+        """Directus keeps these in clear."""
+        return self._opened(HEADERS, value) if is_sealed(value) else value
 
     def _opened(self, name: str, sealed: str) -> str:
         return self._vault.open(place_of(COLLECTION, name), sealed)

@@ -71,6 +71,12 @@ async def read_flows(ctx: RequestContext, query: RequestQuery) -> Response:
     return data(found, await items.meta(query) if query.meta else None)
 
 
+@router.get("/overview")
+async def read_overview(ctx: RequestContext) -> Response:
+    """Every flow, with the reason (`problem`) why one that is active does not run."""
+    return data(await ctx.services.flows.overview(ctx))
+
+
 @router.get("/{flow}")
 async def read_flow(ctx: RequestContext, flow: str, query: RequestQuery) -> Response:
     """One flow."""

@@ -17,6 +17,7 @@ from datastead.auth.limits import upsert
 from datastead.auth.passwords import verify_password
 from datastead.context import Context
 from datastead.data import system
+from datastead.data.directus import is_directus
 from datastead.data.engine import Transaction
 from datastead.data.project import read_fields
 from datastead.data.vault import Vault, is_sealed, place_of
@@ -154,10 +155,7 @@ def _decoded(secret: str) -> bytes:
 
 async def _as_stored(ctx: Context, secret: str) -> str:
     """Sealed with `SECRET`; in a table that Directus made as Directus has it, who has to be able to read it."""
-    is_directus = await ctx.services.database.read(
-        lambda transaction: sa.inspect(transaction.connection).has_table("directus_migrations")
-    )
-    return secret if is_directus else Vault(ctx.services.settings).seal(PLACE, secret)
+    return secret if await ctx.services.database.read(is_directus) else Vault(ctx.services.settings).seal(PLACE, secret)
 
 
 def _opened(ctx: Context, stored: str) -> str:

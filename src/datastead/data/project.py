@@ -148,10 +148,11 @@ def reader_of(transaction: Transaction, names: Sequence[str]) -> Callable[[Trans
     """Reads these fields of the row as they are stored; those that the database's version of the table has."""
     table = system.settings
     have = {column["name"] for column in sa.inspect(transaction.connection).get_columns(table.name)}
-    statement = sa.select(*(table.c[name] for name in names if name in have)).limit(1)
+    wanted = [table.c[name] for name in names if name in have]
+    statement = sa.select(*wanted).limit(1)
 
     def read(transaction: Transaction) -> dict[str, Any]:
-        row = transaction.execute(statement).mappings().first()
+        row = transaction.execute(statement).mappings().first() if wanted else None
         return {} if row is None else {str(name): value for name, value in row.items()}
 
     return read

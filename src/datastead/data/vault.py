@@ -1,7 +1,7 @@
 """`Vault`: secrets at rest, in fields that are `encrypt`: AES-256-GCM, with a key derived from `SECRET`.
 
 A sealed text is `datastead:1:<id of the key>:<nonce and ciphertext>`. The place it belongs to (`collection.field`) is
-authenticated with it, so that it opens nowhere else.
+authenticated with it, so that it opens nowhere else. What Directus has sealed is opened, too, and never changed.
 """
 
 import base64
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from datastead.data.directus import is_sealed_by_directus, open_sealed
 from datastead.data.wire import CONCEALED
 from datastead.errors import ServiceUnavailable, UnprocessableContent
 
@@ -32,6 +33,8 @@ class Vault:
         self._may_seal = settings.has_own_secret
         self._current = _derived(settings.secret.get_secret_value())
         previous = settings.secret_previous
+        both = [settings.secret, *([previous] if previous else [])]
+        self._secrets = [secret.get_secret_value() for secret in both]
         self._known = [self._current, *([_derived(previous.get_secret_value())] if previous else [])]
 
     def seal(self, place: str, text: str, *, lasts: bool = True) -> str:
@@ -52,6 +55,8 @@ class Vault:
         """The text. Raises `ServiceUnavailable` that names the cure, where no key that we have opens it."""
         from cryptography.exceptions import InvalidTag
 
+        if is_sealed_by_directus(sealed):
+            return self._opened_of_directus(place, sealed)
         key_id, _, data = sealed.removeprefix(PREFIX).partition(":")
         key = next((key for key in self._known if _id(key) == key_id), None)
         if not is_sealed(sealed) or key is None:
@@ -61,6 +66,13 @@ class Vault:
             return _cipher(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.encode()).decode()
         except (InvalidTag, ValueError, binascii.Error):
             raise _unreadable(place) from None
+
+    def _opened_of_directus(self, place: str, sealed: str) -> str:
+        found = (open_sealed(secret, sealed) for secret in self._secrets)
+        text = next((text for text in found if text is not None), None)
+        if text is None:
+            raise _unreadable(place)
+        return text
 
     def is_outdated(self, sealed: str) -> bool:
         """Whether it was sealed with `SECRET_PREVIOUS`."""

@@ -94,8 +94,11 @@ class Versions:
         return await laid_over(self._ctx, (collection, own), found, await self._delta(self._ctx, keys[0]), query)
 
     async def _delta(self, ctx: Context, key: Key) -> dict[str, Any]:
-        row = await Items(ctx.acting_as(SYSTEM), VERSIONS).read_one(key, Query(fields=("delta",)))
-        return row["delta"] if isinstance(row["delta"], dict) else {}
+        """Its changes of fields that there are. Directus adds who saved them (`_user`) and when (`_date`)."""
+        row = await Items(ctx.acting_as(SYSTEM), VERSIONS).read_one(key, Query(fields=("delta", "collection")))
+        delta = row["delta"] if isinstance(row["delta"], dict) else {}
+        fields = (await self._ctx.services.schemas.get()).collection(row["collection"]).fields
+        return {name: value for name, value in delta.items() if name in fields}
 
     async def _named(self, payload: Payload) -> Payload:
         """With the item's key as the database spells it."""

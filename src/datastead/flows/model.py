@@ -19,6 +19,7 @@ from datastead.flows.template import Templates
 Accountability = Literal["all", "activity"]
 STATUSES = ("active", "inactive")
 ACCOUNTABILITIES = ("all", "activity", None)
+NO_JAVASCRIPT = "JavaScript (`exec`) is not run here: use `transform`, or an operation of your own in Python."
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def _check_operation(
     try:
         kind = registry.operation(operation.type)
     except InvalidFlow as error:
-        raise InvalidFlow(f"The operation `{operation.key}`: {error.message}", **_of(operation, error)) from error
+        why = NO_JAVASCRIPT if operation.type == "exec" else error.message
+        raise InvalidFlow(f"The operation `{operation.key}`: {why}", **_of(operation, error)) from error
     if is_filter and kind.slow:
         raise InvalidFlow(
             f"The operation `{operation.key}` (`{kind.name}`) waits for something outside the database, so that it "

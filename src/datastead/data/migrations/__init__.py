@@ -11,13 +11,17 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from datastead.data import system
+from datastead.data.directus import refuse_older
 from datastead.data.engine import Database, Transaction
 
 PG_LOCK = 7_261_845_103  # any number, as long as every version of this program takes the same
 
 
 async def migrate(database: Database) -> list[str]:
-    """Applies what has not been, in one transaction; the names of what was. Safe in several processes at once."""
+    """Applies what has not been, in one transaction; the names of what was. Safe in several processes at once.
+
+    Raises `InvalidSettings` for a database of a Directus that is too old.
+    """
     return await database.alter(_migrate)
 
 
@@ -42,6 +46,7 @@ def add_missing_columns(transaction: Transaction, table: sa.Table) -> None:
 def _migrate(transaction: Transaction) -> list[str]:
     if transaction.dialect == "postgresql":  # on MariaDB an alteration is the only one anyway
         transaction.execute(sa.select(sa.func.pg_advisory_xact_lock(PG_LOCK)))
+    refuse_older(transaction)
     table = system.migrations
     table.create(transaction.connection, checkfirst=True)
     applied = set(transaction.execute(sa.select(table.c.name)).scalars())
