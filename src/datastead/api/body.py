@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope
 from datastead.errors import InvalidPayload, UnsupportedMediaType
 
 MAX_DEPTH = 100
+CONTAINERS = frozenset({dict, list})
 _ESCAPED_NUL = b"\\u0000"
 
 
@@ -54,7 +55,7 @@ def parse_json(raw: bytes, content_type: str | None) -> Any:
         parsed = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise invalid(f"The body is not JSON: line {error.lineno}, column {error.colno}.") from None
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper(parsed, MAX_DEPTH):
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and type(parsed) in CONTAINERS and _is_deeper(parsed, MAX_DEPTH):
         raise invalid(f"The body is nested deeper than {MAX_DEPTH}.")
     if _ESCAPED_NUL in raw and _has_nul(parsed):
         raise invalid("The body holds a NUL character.")
@@ -116,10 +117,11 @@ def _too_large(max_size: int) -> InvalidPayload:
 
 
 def _is_deeper(value: Any, limit: int) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
+    """value: as the parser gives it, with nothing but its own types, and not a single value."""
+    level = [value]
     for _ in range(limit):
-        inside = (entry.values() if isinstance(entry, dict) else entry for entry in level)
-        level = [inner for entries in inside for inner in entries if isinstance(inner, dict | list)]
+        inside = [entry.values() if type(entry) is dict else entry for entry in level]
+        level = [inner for entries in inside for inner in entries if type(inner) in CONTAINERS]
         if not level:
             return False
     return True

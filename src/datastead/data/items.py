@@ -130,8 +130,10 @@ class Items:
         if not checked:
             return NOTHING_WRITTEN
         if await self._is_alone(target, "create", checked, emit=emit):
-            filled = [await self._filled(self._ctx, target, payload, emit=False) for payload in checked]
-            rows = [payloads.row_of(*target, payload, "create", dialect) for payload in filled]
+            filled = checked
+            if not target.collection.is_bare:
+                filled = [await self._filled(self._ctx, target, payload, emit=False) for payload in checked]
+            rows = payloads.rows_of(*target, filled, dialect)
             return await self._alone("create", Recorded(self._ctx, *target).insert_alone(rows), emit=emit)
         async with self._ctx.transaction() as ctx:
             filled = [await self._filled(ctx, target, payload, emit=emit) for payload in checked]
@@ -139,7 +141,7 @@ class Items:
             around = [] if is_plain else [self._nested(ctx, target, emit=emit) for _ in filled]
             flat = filled if is_plain else [await one.before(own) for one, own in zip(around, filled, strict=True)]
             await self._guarded(ctx, "create", *((payload, ()) for payload in flat))
-            rows = [payloads.row_of(*target, payload, "create", dialect) for payload in flat]
+            rows = payloads.rows_of(*target, flat, dialect)
             written = await self._run(ctx, Recorded(ctx, *target).insert(rows))
             keys = written.keys
             await self._settle(ctx, "create", keys)

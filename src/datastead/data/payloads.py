@@ -1,6 +1,6 @@
 """What a caller wants to write, as a row: unknown fields refused, special fields filled in, every value checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -21,7 +21,7 @@ NAMES_SHOWN = 50
 
 def checked(schema: Schema, collection: Collection, payload: Any) -> dict[str, Any]:
     """A copy of the payload. Raises `InvalidPayload` on what is not an object, and on fields that do not exist."""
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, (dict, Mapping)):
         reason = f"An item of `{collection.name}` has to be an object"
         raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name)
     if payload.keys() <= collection.writable:
@@ -157,13 +157,26 @@ def row_of(
     schema: Schema, collection: Collection, payload: Mapping[str, Any], verb: Verb, dialect: str
 ) -> dict[str, Any]:
     """The values as the driver takes them. Raises typed errors that name field and value."""
+    return _row(collection, encoders_of(schema, collection, dialect), payload, verb)
+
+
+def rows_of(
+    schema: Schema, collection: Collection, payloads: Sequence[Mapping[str, Any]], dialect: str
+) -> list[dict[str, Any]]:
+    """The same of new items."""
     encoders = encoders_of(schema, collection, dialect)
+    return [_row(collection, encoders, payload, "create") for payload in payloads]
+
+
+def _row(
+    collection: Collection, encoders: Mapping[str, Encoder], payload: Mapping[str, Any], verb: Verb
+) -> dict[str, Any]:
     row = {name: encoders[name](value) for name, value in payload.items()}
-    nothing = [name for name, value in row.items() if value is None]
-    for name in nothing:
-        _check_null(collection.fields[name], verb)
-        if verb == "create" and _counts_itself(collection.fields[name]):
-            del row[name]
+    if None in row.values():
+        for name in [name for name, value in row.items() if value is None]:
+            _check_null(collection.fields[name], verb)
+            if verb == "create" and _counts_itself(collection.fields[name]):
+                del row[name]
     if verb == "create":
         for item in collection.required:
             if item.name not in payload:

@@ -160,6 +160,11 @@ class Collection:
         return tuple(item for item in self.fields.values() if item.meta and item.meta.get("validation"))
 
     @cached_property
+    def is_bare(self) -> bool:
+        """Whether items are stored as they come: no rule looks at a value, and none is filled in, hashed or sealed."""
+        return not (self.validated or self.specials or self.concealed)
+
+    @cached_property
     def required(self) -> tuple[Field, ...]:
         """The stored fields that a new item needs a value for."""
         found = ((item, item.column) for item in self.columns.values())
