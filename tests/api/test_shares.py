@@ -150,6 +150,29 @@ def test_a_share_is_used_as_often_as_it_may_be_and_ends_when_it_is_deleted(serve
     assert refused(again) == (401, "INVALID_CREDENTIALS")
 
 
+def test_a_share_follows_links_to_items_of_any_collection(server: Server) -> None:
+    mark = uuid4().hex[:6]
+    page, head, note, block = (f"{name}_{mark}" for name in ("pages", "heads", "notes", "blocks"))
+    text, whole = {"field": "text", "type": "string"}, {"type": "alias", "meta": {"special": ["m2a"]}, "schema": None}
+    columns = [{"field": "page", "type": "integer"}, *({"field": name, "type": "string"} for name in ("item", "kind"))]
+    for name, fields in ((page, [{"field": "blocks", **whole}]), (head, [text]), (note, [text]), (block, columns)):
+        created(server, "/collections", {"collection": name, "schema": {}, "fields": fields})
+    meta: dict[str, Any] = {"one_field": "blocks", "junction_field": "item"}
+    created(server, "/relations", {"collection": block, "field": "page", "related_collection": page, "meta": meta})
+    any_of = {"one_collection_field": "kind", "one_allowed_collections": [head, note], "junction_field": "page"}
+    created(server, "/relations", {"collection": block, "field": "item", "related_collection": None, "meta": any_of})
+    blocks = [{"kind": head, "item": {"text": "Hello"}}, {"kind": note, "item": {"text": "there"}}]
+    created(server, f"/items/{page}", {"blocks": blocks})
+    created(server, f"/items/{page}", {"blocks": [{"kind": note, "item": {"text": "hidden"}}]})
+    share = created(server, "/shares", {"collection": page, "item": "1", "role": server.get("/users/me").data["role"]})
+    guest = holder(server, share["id"])
+    fields = f"blocks.item:{head}.text,blocks.item:{note}.text"
+    assert guest.get(f"/items/{page}/1?fields={fields}").data == {
+        "blocks": [{"item": {"text": "Hello"}}, {"item": {"text": "there"}}]
+    }
+    assert [item["text"] for item in guest.get(f"/items/{note}").data] == ["there"]
+
+
 def test_a_shares_password_cannot_be_guessed_for_long(server: Server, posts: str) -> None:
     share = created(server, "/shares", {"collection": posts, "item": "1", "password": "right"})["id"]
     server.send("PATCH", "/settings", {"auth_login_attempts": 3})

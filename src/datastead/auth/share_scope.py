@@ -138,22 +138,23 @@ async def _scope(ctx: Context, schema: Schema, name: str, item: str) -> Scope:
 async def _add_referred(
     ctx: Context, schema: Schema, collection: Collection, rows: dict[str, Any], scope: Scope
 ) -> None:
-    """The items that these rows refer to."""
-    targets = {
-        each.field: target
-        for each in schema.relations
-        if each.collection == collection.name
-        and (target := schema.collections.get(each.related or "")) is not None
-        and _is_shared(target.name)
-    }
-    if not targets:
+    """The items that these rows refer to, of one collection each (m2o) or of several (m2a)."""
+    relations = [each for each in schema.relations if each.collection == collection.name]
+    fields = {name for each in relations for name in (each.field, each.collection_field) if name}
+    if not fields:
         return
-    asked = Query(fields=tuple(targets), filter=rows, limit=MOST_KEYS)
-    items = await Items(ctx, collection.name).read(asked)
-    for name, target in targets.items():
-        keys = list(dict.fromkeys(item[name] for item in items if item[name] is not None))
-        if keys and target.primary is not None:
-            scope.setdefault(target.name, []).append({target.primary.name: {"_in": keys}})
+    items = await Items(ctx, collection.name).read(Query(fields=tuple(fields), filter=rows, limit=MOST_KEYS))
+    for each in relations:
+        found: dict[str, dict[Any, None]] = {}
+        for item in items:
+            kind = each.related or item.get(each.collection_field or "")
+            if item[each.field] is not None and isinstance(kind, str):
+                found.setdefault(kind, {})[item[each.field]] = None
+        for kind, keys in found.items():
+            target = schema.collections.get(kind)
+            is_allowed = each.related is not None or kind in each.allowed_collections
+            if target is not None and target.primary is not None and is_allowed and _is_shared(kind):
+                scope.setdefault(kind, []).append({target.primary.name: {"_in": list(keys)}})
 
 
 def _is_shared(collection: str) -> bool:
