@@ -17,8 +17,8 @@ serve: $(VENV)/run.stamp ## Serve, with what the environment and .env say.
 test: $(VENV)/dev.stamp ## The whole suite, without what takes very long.
 	$(BIN)/pytest -n 2 -m "not full" $(ARGS)
 
-test-full: $(VENV)/dev.stamp ## What takes long: crash matrices, races, fuzzing.
-	$(BIN)/pytest -m full $(ARGS)
+test-full: $(VENV)/dev.stamp ## What takes long: crash matrices, races, fuzzing, and all that runs on MariaDB.
+	$(BIN)/pytest -n 2 --dist worksteal -m full $(ARGS)
 
 check: $(VENV)/dev.stamp ## Format, lint, types, layers, docs.
 	$(BIN)/ruff format --check .

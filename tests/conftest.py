@@ -1,6 +1,5 @@
 """Databases for tests: a SQLite file, and one of PostgreSQL's and of MariaDB's where a server can be reached."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,10 +10,6 @@ from datastead.data.migrations import migrate
 from tests import mariadb
 from tests.databases import KINDS, drop_prepared, postgresql_database, postgresql_ready, sqlite_ready
 
-HERE = Path(__file__).parent
-ON_MARIADB = {"ai", "clients", "data", "flows"}
-"""Folders whose tests are all held to MariaDB, in `make test-full`."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mariadb: runs on MariaDB in `make test`, too; the others in `make test-full`")
@@ -22,13 +17,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """MariaDB writes each change of a table to disk at once: all tests on it would take as long as all others do."""
+    """All that run on MariaDB would take as long as all others do: most of them are left to `make test-full`."""
     for item in items:
         is_on_mariadb = "mariadb" in item.name.partition("[")[2].rstrip("]").split("-")
         if is_on_mariadb and item.get_closest_marker("mariadb") is None:
             item.add_marker("full")
-            if item.path.relative_to(HERE).parts[0] not in ON_MARIADB and not os.environ.get("DATASTEAD_TEST_ALL"):
-                item.add_marker(pytest.mark.skip(reason="not held to MariaDB yet; DATASTEAD_TEST_ALL=1 runs it"))
 
 
 def pytest_sessionfinish() -> None:

@@ -157,6 +157,7 @@ def _create() -> str:
         pytest.skip("no PostgreSQL server is reachable (DATASTEAD_TEST_POSTGRES)")
     with server:
         server.execute(f"CREATE DATABASE {name}".encode())
+        server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())  # nobody pulls the plug here
     return name
 
 

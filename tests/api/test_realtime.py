@@ -1,20 +1,21 @@
 """Subscribing to items over a WebSocket: who is told what, and when. Clients are Python's `websockets`."""
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from datastead.settings import Settings
+from tests.databases import sqlalchemy_url
 
 from .conftest import ADMIN_TOKEN, PASSWORD, Server, collection, serving
 
@@ -354,13 +355,9 @@ def test_a_user_who_is_suspended_is_told_nothing_more(door: Door, articles: str)
 
 def listeners(url: str) -> int:
     """How many processes have said that they listen."""
-    asked = "SELECT count(*) FROM datastead_listeners"
-    if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
-            return int(database.execute(asked).fetchone()[0])
-    with psycopg.connect(url) as postgresql:
-        row = postgresql.execute(asked).fetchone()
-        return int(row[0]) if row else 0
+    engine = sa.create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    with engine.connect() as connection:
+        return int(connection.execute(sa.text("SELECT count(*) FROM datastead_listeners")).scalar() or 0)
 
 
 def test_a_change_by_another_process_is_told_within_a_second(

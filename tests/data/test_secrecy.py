@@ -73,15 +73,19 @@ class World:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
+    yield from worlds(["sqlite://", "sqlite://"])
+
+
+def worlds(urls: list[str]) -> Iterator[World]:
     loop = asyncio.new_event_loop()
-    databases = [Database.open("sqlite://") for _ in range(2)]
+    databases = [Database.open(url) for url in urls]
 
     async def make(database: Database) -> Context:
+        moment = "TIMESTAMP" if database.dialect == "postgresql" else "DATETIME"
+        statements = [each.replace("DATETIME", moment) for each in (*TABLES, RELATION, ALIAS)]
         await database.start()
         await migrate(database)
-        await database.alter(
-            lambda transaction: [transaction.execute(sa.text(each)) for each in (*TABLES, RELATION, ALIAS)]
-        )
+        await database.alter(lambda transaction: [transaction.execute(sa.text(each)) for each in statements])
         return make_context(database)
 
     contexts = [loop.run_until_complete(make(database)) for database in databases]
