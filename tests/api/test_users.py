@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from datastead.data import system
 from datastead.settings import Settings
 from tests.databases import postgresql_database, sqlalchemy_url
+from tests.mariadb import mariadb_database
 
 from .conftest import ADMIN_TOKEN, PASSWORD, Answer, Server, serving
 
@@ -46,7 +47,7 @@ def own_database(kind: str, folder: Path) -> Iterator[str]:
     if kind.startswith("sqlite"):
         yield f"sqlite:///{folder / 'own.db'}"
     else:
-        with postgresql_database() as url:
+        with mariadb_database() if kind.startswith("mariadb") else postgresql_database() as url:
             yield url
 
 

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 import sqlalchemy as sa
 
 from datastead.data.engine import Database, Transaction
 from datastead.data.migrations import migrate, names
 from datastead.data.schema import Schemas
 from tests.databases import postgresql_database
+from tests.mariadb import mariadb_database
 
 FOREIGN = (
     "CREATE TABLE customers (id INTEGER PRIMARY KEY, name VARCHAR(40) NOT NULL, born DATE, UNIQUE (name))",
@@ -103,6 +105,12 @@ async def test_several_processes_may_start_at_once_on_sqlite(tmp_path: Path) -> 
 
 async def test_several_processes_may_start_at_once_on_postgresql() -> None:
     with postgresql_database() as url:
+        assert await asyncio.to_thread(run_migrations_at_once, url) == ["0", "0", str(len(names()))]
+
+
+@pytest.mark.full
+async def test_several_processes_may_start_at_once_on_mariadb() -> None:
+    with mariadb_database() as url:
         assert await asyncio.to_thread(run_migrations_at_once, url) == ["0", "0", str(len(names()))]
 
 
