@@ -1,11 +1,15 @@
 """Bookmarks, notifications, comments, translations, dashboards and versions: items like others, each with its rules."""
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from .conftest import Answer, Server, collection
+from datastead.settings import Settings
+
+from .conftest import ADMIN_TOKEN, Answer, Server, collection, serving
 from .test_access import Somebody, created, permit, refused, somebody
 
 __all__ = ["somebody"]
@@ -275,3 +279,30 @@ def test_versions_go_with_their_item_and_with_their_collection(server: Server, d
     assert [entry["item"] for entry in versions().data] == ["2"]
     server.send("DELETE", f"/collections/{drafted}")
     assert versions().data == []
+
+
+def test_versions_are_kept_in_revisions_where_their_table_has_no_place_for_changes(tmp_path: Path) -> None:
+    path = tmp_path / "data.db"
+    settings = Settings(
+        database_url=f"sqlite:///{path}", admin_token=ADMIN_TOKEN, admin_password="x", secret="s" * 40,
+        storage_options={"local": {"root": str(tmp_path / "uploads")}},
+    )  # fmt: skip
+    with serving(settings) as port:
+        server = Server(port)
+        assert server.post("/collections", collection("notes", meta={"versioning": True})).status == 200
+        server.post("/items/notes", {"title": "First"})
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE directus_versions DROP COLUMN delta")
+    with serving(settings) as port:
+        server = Server(port)
+        made = server.post("/versions", {"key": "draft", "collection": "notes", "item": "1"}).data
+        for changes in ({"title": "Second", "views": 1}, {"title": "Third"}):
+            saved = server.post(f"/versions/{made['id']}/save", changes)
+            assert (saved.status, saved.data["title"]) == (200, changes["title"])
+        assert server.get("/items/notes/1?version=draft&fields=title,views").data == {"title": "Third", "views": 1}
+        assert server.get("/items/notes/1?fields=title").data == {"title": "First"}
+        compared = server.get(f"/versions/{made['id']}/compare").data
+        assert compared["current"] == {"id": "1", "title": "Third", "views": 1}
+        promoted = server.post(f"/versions/{made['id']}/promote", {"mainHash": compared["mainHash"]})
+        assert promoted.status == 200, promoted.body
+        assert server.get("/items/notes/1?fields=title,views").data == {"title": "Third", "views": 1}

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 from datastead.context import Context, system_clock
+from datastead.data import system
 from datastead.data.items import Items
 from datastead.data.query import Query
 from datastead.data.retention import delete_old
+from datastead.data.saves import add_save, saved
 from datastead.settings import Settings
 
 DAY_S = 86_400.0
@@ -32,3 +35,19 @@ async def test_what_is_older_than_it_is_kept_goes_in_small_parts(blog: Context) 
     assert await left(blog, "directus_revisions") == []
     assert await Items(blog, "directus_activity").read(posts) == [{"item": str(new)}]
     assert await delete_old(services) == 0
+
+
+async def test_what_a_version_was_saved_as_is_kept_while_there_is_the_version(blog: Context) -> None:
+    post = await Items(blog, "posts").create({"title": "First"})
+    about = {"collection": "posts", "item": str(post)}
+    settings = Settings(revisions_retention=DAY_S, activity_retention=DAY_S)
+    later = replace(blog.services, settings=settings, clock=lambda: system_clock() + timedelta(days=2))
+    async with blog.services.database.transaction() as connection:
+        values = {"id": (version := str(uuid4())), "key": "draft", **about}
+        await connection.execute(system.item_versions.insert().values(values))
+        await add_save(replace(blog, connection=connection), values, {"title": "Draft"})
+    await delete_old(later)
+    assert await saved(blog, version) == {"title": "Draft"}
+    await blog.services.database.write(lambda transaction: transaction.execute(system.item_versions.delete()).rowcount)
+    await delete_old(later)
+    assert await saved(blog, version) == {}

@@ -66,11 +66,12 @@ async def delete_old(services: Services) -> int:
 
 
 def _delete_revisions(transaction: Transaction, limit: datetime, count: int) -> int:
-    revisions, activity = system.revisions, system.activity
+    revisions, activity, versions = system.revisions, system.activity, system.item_versions
+    is_draft = sa.exists().where(versions.c.id == revisions.c.version)  # see `saves`: there is no other place for it
     old = (
         sa.select(revisions.c.id)
         .join(activity, activity.c.id == revisions.c.activity)
-        .where(*_before(limit))
+        .where(*_before(limit), ~is_draft)
         .order_by(activity.c.timestamp)
         .limit(count)
     )

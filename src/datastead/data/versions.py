@@ -17,6 +17,7 @@ from datastead.data.drafts import laid_over
 from datastead.data.items import Item, Items, Key
 from datastead.data.nesting import inspect, links_of
 from datastead.data.query import Query
+from datastead.data.saves import add_save, saved
 from datastead.data.workspace import MAIN, VERSIONS
 from datastead.errors import Forbidden, InvalidPayload, UnprocessableContent
 
@@ -51,7 +52,11 @@ class Versions:
                 raise Forbidden
             checked = await _checked(ctx, row["collection"], changes)
             delta = {**await self._delta(ctx, key), **checked}
-            await _write(ctx, key, delta=delta)
+            if await self._has_delta():
+                await _write(ctx, key, delta=delta)
+            else:
+                await add_save(ctx, row, checked)
+                await _write(ctx, key, hash=row["hash"])
         main = await Items(self._ctx, row["collection"]).read_one(row["item"])
         draft = await laid_over(self._ctx, (row["collection"], row["item"]), main, delta, EVERYTHING)
         moment = self._ctx.now().replace(tzinfo=None).isoformat(timespec="milliseconds")
@@ -93,7 +98,12 @@ class Versions:
             raise Forbidden(f"{reason}.", reason=reason)
         return await laid_over(self._ctx, (collection, own), found, await self._delta(self._ctx, keys[0]), query)
 
+    async def _has_delta(self) -> bool:
+        return "delta" in (await self._ctx.services.schemas.get()).collection(VERSIONS).columns
+
     async def _delta(self, ctx: Context, key: Key) -> dict[str, Any]:
+        if not await self._has_delta():
+            return await saved(ctx, key)
         """Its changes of fields that there are. Directus adds who saved them (`_user`) and when (`_date`)."""
         row = await Items(ctx.acting_as(SYSTEM), VERSIONS).read_one(key, Query(fields=("delta", "collection")))
         delta = row["delta"] if isinstance(row["delta"], dict) else {}
