@@ -1,11 +1,15 @@
 """What has to be done to a column so that it is as a changed field says: only what is asked for, and is different."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
+
 from datastead.data import ddl
 from datastead.data.columns import described, server_default, type_of
+from datastead.data.conversion import Convert, conversion
 from datastead.data.engine import Transaction
 from datastead.data.schema import Column, Field
 
@@ -23,7 +27,8 @@ def column_changes(item: Field, kind: str, wanted: Mapping[str, Any], dialect: s
     steps: list[Step] = []
     options = _options(item, column, kind, wanted, dialect)
     if options:
-        steps.append(partial(ddl.alter_column, table=table, column=name, **options))
+        convert = _converted(item, kind, options, dialect)
+        steps.append(partial(ddl.alter_column, table=table, column=name, convert=convert, **options))
     if _differs(wanted, "is_unique", column.is_unique):
         steps.append(partial(ddl.set_unique, table=table, column=name, unique=wanted["is_unique"]))
     if _differs(wanted, "is_indexed", column.is_indexed):
@@ -46,6 +51,14 @@ def _options(item: Field, column: Column, kind: str, wanted: Mapping[str, Any], 
     return options
 
 
+def _converted(item: Field, kind: str, options: Mapping[str, Any], dialect: str) -> Convert | None:
+    """What makes the values fit: SQLite's own way of doing so would lose those that do not."""
+    if dialect != "sqlite" or "type_" not in options:
+        return None
+    new = replace(described(item.collection, item.name, kind, options["type_"]), special=item.special)
+    return conversion(replace(item, special=frozenset()), new)
+
+
 def _new_type(item: Field, column: Column, kind: str, wanted: Mapping[str, Any], dialect: str) -> dict[str, Any]:
     now = {
         "max_length": column.max_length,
@@ -56,5 +69,6 @@ def _new_type(item: Field, column: Column, kind: str, wanted: Mapping[str, Any],
     if kind == item.type and not (asked and kind in SIZED_TYPES):
         return {}
     new = type_of(kind, now | asked if kind == item.type else wanted, dialect)
-    words = new.compile(dialect=ddl.dialect_of(dialect))
+    # a cast to a text of some length cuts what is longer, an assignment of a text refuses it
+    words = "TEXT" if isinstance(new, sa.String) else new.compile(dialect=ddl.dialect_of(dialect))
     return {"type_": new, "postgresql_using": f"{ddl.quoted(dialect, column.name)}::{words}"}

@@ -8,7 +8,7 @@ old one's name. Foreign keys are off meanwhile (`begin_alteration`), or the rows
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from datastead.data import reversible
+from datastead.data.conversion import Convert
 from datastead.data.engine import Transaction
 from datastead.data.reflection import unique_sets
 from datastead.data.schema import Column, ForeignKey
@@ -115,13 +116,46 @@ def drop_column(transaction: Transaction, table: str, column: Column) -> None:
     change(transaction, table, lambda batch: batch.drop_column(column.name), rebuild=not is_plain, freed=freed)
 
 
-def alter_column(transaction: Transaction, table: str, column: str, **options: Any) -> None:
-    """options: those of Alembic's `alter_column`."""
+def alter_column(
+    transaction: Transaction, table: str, column: str, convert: Convert | None = None, **options: Any
+) -> None:
+    """options: those of Alembic's `alter_column`. convert: on SQLite, what values become, or raises."""
     if transaction.undo is not None:
         with _operations(transaction):
             reversible.modify_column(transaction, table, column, **options)
         return
-    change(transaction, table, lambda batch: batch.alter_column(column, **options))
+    with _converting(transaction, convert) as impl:
+        change(transaction, table, lambda batch: batch.alter_column(column, **options), impl=impl)
+
+
+@contextmanager
+def _converting(transaction: Transaction, convert: Convert | None) -> Iterator[Mapping[str, Any]]:
+    """Gives what Alembic is to do in place of a `CAST`. Raises what `convert` raises."""
+    if convert is None:
+        yield {}
+        return
+    refused: list[Exception] = []
+
+    def converted(value: Any) -> Any:
+        try:
+            return None if value is None else convert(value)
+        except Exception as error:
+            refused.append(error)
+            raise
+
+    def cast(_existing: Any, transfer: dict[str, Any], _type: Any) -> None:
+        transfer["expr"] = sa.func.datastead_converted(transfer["expr"])
+
+    raw: Any = transaction.connection.connection.dbapi_connection
+    raw.create_function("datastead_converted", 1, converted)
+    try:
+        yield {"cast_for_batch_migrate": cast}
+    except DatasteadError:
+        if refused:
+            raise refused[0] from None
+        raise
+    finally:
+        raw.create_function("datastead_converted", 1, None)
 
 
 def set_indexed(transaction: Transaction, table: str, column: str, *, indexed: bool) -> None:
@@ -192,12 +226,14 @@ def change(
     *,
     rebuild: bool = True,
     freed: str | None = None,
+    impl: Mapping[str, Any] | None = None,
 ) -> None:
     """Changes a table; on SQLite by making it anew, where `rebuild` says so.
 
-    freed: a column whose unique constraints are left out then.
+    freed: a column whose unique constraints are left out then. impl: methods of Alembic's to replace.
     """
     with _operations(transaction) as operations:
+        vars(operations.impl).update(impl or {})
         if rebuild and transaction.dialect == "sqlite":
             _rebuild(transaction, operations, table, work, freed)
             return
