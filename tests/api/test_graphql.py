@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from .conftest import Answer, Server
+from .conftest import Answer, Server, collection
 
 INTROSPECTION = "{ __schema { types { name fields { name } inputFields { name } } } }"
 
@@ -330,3 +330,37 @@ def test_the_schema_is_told_as_text_as_far_as_one_may_see_it(blog: Blog) -> None
     assert f"type posts_{blog.mark} {{" in answer.body
     assert "type directus_users {" in blog.server.get("/server/specs/graphql/system").body
     assert blog.mark not in blog.server.public.get("/server/specs/graphql").body
+
+
+def test_one_logs_in_and_out_once_in_a_request(blog: Blog) -> None:
+    account = {"email": f"{uuid4().hex}@example.com", "password": "a-long-password"}
+    assert blog.server.post("/users", account).status == 200
+    public, path = blog.server.public, "/graphql/system"
+    log_in = "auth_login(email: $email, password: $password) { access_token refresh_token expires }"
+    text = f"mutation ($email: String!, $password: String!) {{ own: {log_in} }}"
+    tokens = blog.data(text, path=path, server=public, **account)["own"]
+    assert tokens["expires"] == "900000"
+    assert blog.server.acting_as(tokens["access_token"]).get("/users/me").status == 200
+    wrong = blog.ask(text, path, public, **{**account, "password": "wrong"})
+    assert wrong.json["errors"][0]["extensions"]["code"] == "INVALID_CREDENTIALS"
+    twice = blog.ask(text.replace("own:", f"first: {log_in} own:"), path, public, **account)
+    assert [error["path"] for error in twice.json["errors"]] == [["own"]]
+    renew = "mutation ($t: String!) { auth_refresh(refresh_token: $t) { refresh_token } }"
+    token = blog.data(renew, path=path, server=public, t=tokens["refresh_token"])["auth_refresh"]["refresh_token"]
+    end = "mutation ($t: String!) { auth_logout(refresh_token: $t) }"
+    assert blog.data(end, path=path, server=public, t=token) == {"auth_logout": True}
+    over = blog.ask(renew, path, public, t=token).json["errors"][0]
+    assert over["extensions"]["code"] == "INVALID_CREDENTIALS"
+    cookie = text.replace("password: $password", 'password: $password, mode: "cookie"')
+    assert blog.ask(cookie, path, public, **account).json["errors"][0]["extensions"]["code"] == "INVALID_PAYLOAD"
+    assert blog.ask(text, server=public, **account).code == "GRAPHQL_VALIDATION"
+
+
+def test_an_item_is_read_as_of_a_version(server: Server) -> None:
+    name = f"drafts_{uuid4().hex[:8]}"
+    assert server.post("/collections", collection(name, meta={"versioning": True})).status == 200
+    server.post(f"/items/{name}", {"title": "First"})
+    version = server.post("/versions", {"key": "draft", "collection": name, "item": "1"}).data["id"]
+    server.post(f"/versions/{version}/save", {"title": "Second"})
+    text = f'{{ {name}_by_version(id: 1, version: "draft") {{ id now: title }} }}'
+    assert server.post("/graphql", {"query": text}).data == {f"{name}_by_version": {"id": "1", "now": "Second"}}

@@ -41,10 +41,17 @@ LISTS = ("filter", "sort", "limit", "offset", "page", "search")
 
 @dataclass
 class Budget:
-    """What one request may still ask for: lists and single items (`selects`), and fields."""
+    """What one request may still ask for: lists and single items (`selects`), fields, and to be let in."""
 
     selects: int
     fields: int = MAX_VISITED
+    logins: int = 1
+
+    def take_login(self) -> None:
+        """One attempt to be let in: of several in a request, limits would count one."""
+        self.logins -= 1
+        if self.logins < 0:
+            raise _too_much("more than one of the mutations `auth_*`")
 
     def take_select(self) -> None:
         """One list more."""

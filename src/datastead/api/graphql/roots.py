@@ -15,6 +15,7 @@ from graphql import (
 )
 
 from datastead.api.doors import Doors
+from datastead.api.graphql.logging_in import auth_fields
 from datastead.api.graphql.reading import Budget, Info, Item, Selection, projected
 from datastead.api.graphql.schema import Types
 from datastead.api.graphql.types import DELETE_MANY, DELETE_ONE
@@ -24,6 +25,7 @@ from datastead.auth.accounts import Accounts
 from datastead.auth.own import own_items
 from datastead.context import Context
 from datastead.data.items import Items
+from datastead.data.versions import Versions
 from datastead.errors import Forbidden, InvalidCredentials
 
 Arguments = Mapping[str, Any]
@@ -32,6 +34,7 @@ Fields = dict[str, GraphQLField]
 
 KEYS = GraphQLArgument(GraphQLNonNull(GraphQLList(GraphQLID)))
 KEY = GraphQLArgument(GraphQLNonNull(GraphQLID))
+VERSION = GraphQLArgument(GraphQLNonNull(GraphQLString))
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def roots_of(view: View, types: Types, scope: Scope, doors: Doors) -> tuple[Fiel
             query |= _reads(view, types, name)
         if doors.writes(name):
             mutation |= _writes(view, types, name)
+    if scope == "system":
+        mutation |= auth_fields()
     if scope == "system" and view.actor.user is not None and USERS in view.names:
         query["users_me"] = _field(types.item(USERS), {}, _read_me)
         if view.may("update", USERS) or view.actor.has_app_access:
@@ -71,7 +76,10 @@ def _reads(view: View, types: Types, name: str) -> Fields:
         return {root: _field(item, {}, _read_singleton(name))}
     sums = GraphQLList(GraphQLNonNull(types.sums(name)))
     grouped = {**arguments, "groupBy": GraphQLArgument(GraphQLList(GraphQLString))}
+    drafts = {f"{root}_by_version": _field(item, {"id": KEY, "version": VERSION}, _read_version(name))}
+    meta = view.schema.collection(name).meta
     return {
+        **(drafts if meta and meta.get("versioning") else {}),
         root: _field(_listed(item), arguments, _read_list(name)),
         f"{root}_by_id": _field(item, {"id": KEY}, _read_one(name)),
         f"{root}_aggregated": _field(GraphQLNonNull(sums), grouped, _read_sums(name)),
@@ -128,6 +136,14 @@ def _read_one(name: str) -> Work:
     async def work(call: Call, info: Info, given: Arguments) -> Item:
         query, shape = call.selection(info).items({})
         return projected(await Items(call.ctx, name).read_one(given["id"], query), shape)
+
+    return work
+
+
+def _read_version(name: str) -> Work:
+    async def work(call: Call, info: Info, given: Arguments) -> Item:
+        query, shape = call.selection(info).items({})
+        return projected(await Versions(call.ctx).read_item(name, given["id"], given["version"], query), shape)
 
     return work
 
