@@ -15,6 +15,7 @@ from datastead.data.changes import Changes
 from datastead.data.engine import Database, Transaction
 from datastead.data.items import Items
 from datastead.data.query import Query
+from datastead.data.schema import load
 from datastead.data.snapshot import Snapshots
 from datastead.errors import RequestError, ServiceUnavailable
 from tests.data.conftest import make_context
@@ -95,6 +96,20 @@ async def test_every_kind_of_column_is_a_field(ctx: Context) -> None:
     total = schema.collection("things").fields["total"].column
     assert total is not None
     assert total.is_generated
+
+
+async def test_the_schema_is_read_without_a_look_into_other_databases(ctx: Context) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def work(transaction: Transaction) -> list[str]:
+        sa.event.listen(transaction.connection, "before_cursor_execute", lambda *each: asked.append((each[2], each[3])))
+        load(transaction)
+        statements = [each for each in asked if "information_schema" in each[0]]
+        assert len(statements) > 4
+        explained = [transaction.connection.exec_driver_sql(f"EXPLAIN {sql}", values) for sql, values in statements]
+        return [row[-1] for result in explained for row in result]
+
+    assert [extra for extra in await ctx.services.database.read(work) if "all databases" in extra] == []
 
 
 async def test_values_of_every_kind_come_back_as_they_were(ctx: Context) -> None:

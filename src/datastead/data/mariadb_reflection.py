@@ -1,7 +1,7 @@
 """What MariaDB says of its tables: columns and constraints, read for all tables at once."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,12 +46,14 @@ _INDEXES = """
     WHERE c.table_schema = DATABASE() AND {which} ORDER BY c.table_name, index_name, seq_in_index
 """
 _FOREIGN_KEYS = """
-    SELECT c.table_name, c.constraint_name, c.column_name, c.referenced_table_name, c.referenced_column_name,
-           r.update_rule, r.delete_rule
-    FROM information_schema.key_column_usage c JOIN information_schema.referential_constraints r
-      ON r.constraint_schema = c.table_schema AND r.table_name = c.table_name AND r.constraint_name = c.constraint_name
+    SELECT c.table_name, c.constraint_name, c.column_name, c.referenced_table_name, c.referenced_column_name
+    FROM information_schema.key_column_usage c
     WHERE c.table_schema = DATABASE() AND c.referenced_table_name IS NOT NULL AND {which}
     ORDER BY c.table_name, c.constraint_name, c.ordinal_position
+"""
+_RULES = """
+    SELECT c.table_name, c.constraint_name, c.update_rule, c.delete_rule
+    FROM information_schema.referential_constraints c WHERE c.constraint_schema = DATABASE() AND {which}
 """
 _CHECKS = """
     SELECT c.table_name, check_clause FROM information_schema.check_constraints c
@@ -81,8 +83,9 @@ def _rows(transaction: Transaction, sql: str, names: Sequence[str] | None) -> li
     statement = sa.text(sql.format(which=which))
     if names:
         statement = statement.bindparams(sa.bindparam("names", list(names), expanding=True))
-    found = transaction.execute(statement).mappings()
-    return [{str(name).lower(): value for name, value in row.items()} for row in found]
+    found = transaction.execute(statement)
+    columns = [name.lower() for name in found.keys()]  # noqa: SIM118  iterating over it gives rows
+    return [dict(zip(columns, row, strict=True)) for row in found]
 
 
 class _Facts:
@@ -95,7 +98,7 @@ class _Facts:
         self.key = {(table, columns[0]) for (table, index, _), columns in sets.items() if _is_key(index, columns)}
         self.unique = {(table, own[0]) for (table, _, many), own in sets.items() if not many and not own[1:]}
         self.indexed = {(table, columns[0]) for (table, _, many), columns in sets.items() if many}
-        self.foreign = _foreign_keys(_rows(transaction, _FOREIGN_KEYS, names))
+        self.foreign = _foreign_keys(_rows(transaction, _FOREIGN_KEYS, names), _rows(transaction, _RULES, names))
         self.json = {
             (row["table_name"], match[1].replace("``", "`"))
             for row in _rows(transaction, _CHECKS, names)
@@ -107,19 +110,18 @@ def _is_key(index: str, columns: list[str]) -> bool:
     return index == "PRIMARY" and len(columns) == 1
 
 
-def _foreign_keys(rows: list[dict[str, Any]]) -> dict[tuple[str, str], ForeignKey]:
-    """Those of one column."""
-    sizes: dict[tuple[str, str], int] = defaultdict(int)
+def _foreign_keys(rows: list[dict[str, Any]], rules: list[dict[str, Any]]) -> dict[tuple[str, str], ForeignKey]:
+    """Those of one column. Joined here: MariaDB would look into all databases of the server for it."""
+    sizes = Counter((row["table_name"], row["constraint_name"]) for row in rows)
+    ruled = {(row["table_name"], row["constraint_name"]): (row["update_rule"], row["delete_rule"]) for row in rules}
+    found: dict[tuple[str, str], ForeignKey] = {}
     for row in rows:
-        sizes[row["table_name"], row["constraint_name"]] += 1
-    return {
-        (row["table_name"], row["column_name"]): ForeignKey(
-            row["constraint_name"], row["referenced_table_name"], row["referenced_column_name"],
-            _UNSAID.get(row["update_rule"], row["update_rule"]), row["delete_rule"],
-        )
-        for row in rows
-        if sizes[row["table_name"], row["constraint_name"]] == 1
-    }  # fmt: skip
+        table, name = row["table_name"], row["constraint_name"]
+        if sizes[table, name] == 1 and (table, name) in ruled:
+            update, delete = ruled[table, name]
+            target = row["referenced_table_name"], row["referenced_column_name"]
+            found[table, row["column_name"]] = ForeignKey(name, *target, _UNSAID.get(update, update), delete)
+    return found
 
 
 def _column(row: Mapping[str, Any], facts: _Facts) -> Column:

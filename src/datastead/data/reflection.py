@@ -328,7 +328,7 @@ def _triggered(transaction: Transaction) -> set[str]:
         statement = "SELECT DISTINCT tbl_name FROM sqlite_master WHERE type = 'trigger'"
     else:
         here = "DATABASE()" if transaction.dialect == "mariadb" else "current_schema()"
-        of_here = "information_schema.triggers WHERE trigger_schema ="
+        of_here = "information_schema.triggers WHERE event_object_schema ="
         statement = f"SELECT DISTINCT event_object_table FROM {of_here} {here}"  # noqa: S608  no words but ours
     return {str(row[0]) for row in transaction.connection.exec_driver_sql(statement)}
 
