@@ -318,7 +318,6 @@ def test_the_platforms_own_collections_are_a_scope_of_their_own(blog: Blog) -> N
     for text in (
         "{ sessions { token } }",
         "{ directus_users { id } }",
-        'mutation { create_flows_item(data: {name: "x"}) { id } }',
     ):
         assert blog.ask(text, "/graphql/system").code == "GRAPHQL_VALIDATION"
     assert blog.ask("{ users { id } }").code == "GRAPHQL_VALIDATION"
@@ -364,3 +363,23 @@ def test_an_item_is_read_as_of_a_version(server: Server) -> None:
     server.post(f"/versions/{version}/save", {"title": "Second"})
     text = f'{{ {name}_by_version(id: 1, version: "draft") {{ id now: title }} }}'
     assert server.post("/graphql", {"query": text}).data == {f"{name}_by_version": {"id": "1", "now": "Second"}}
+
+
+def test_flows_and_operations_are_written_by_their_own_rules(blog: Blog) -> None:
+    path, name = "/graphql/system", uuid4().hex
+    new = 'mutation ($name: String!) { create_flows_item(data: {name: $name, trigger: "manual", status: "active"}) { id } }'
+    flow = blog.data(new, path=path, name=name)["create_flows_item"]["id"]
+    data = '{flow: {id: $flow}, key: "say", name: "Say", type: "log", position_x: 1, position_y: 1, options: {message: "x"}}'
+    add = f"mutation ($flow: ID!) {{ create_operations_item(data: {data}) {{ id key }} }}"
+    made = blog.data(add, path=path, flow=flow)["create_operations_item"]
+    assert made["key"] == "say"
+    change = "mutation ($f: ID!, $o: ID!) { update_flows_item(id: $f, data: {operation: {id: $o}}) { name operation { key } } }"
+    changed = blog.data(change, path=path, f=flow, o=made["id"])["update_flows_item"]
+    assert changed == {"name": name, "operation": {"key": "say"}}
+    wrong = blog.ask(add.replace('"log"', '"nothing"'), path, flow=flow).json["errors"][0]["extensions"]
+    assert wrong["code"] in {"INVALID_PAYLOAD", "INVALID_FLOW"}
+    gone = "mutation ($f: ID!) { delete_flows_item(id: $f) { id } }"
+    assert blog.data(gone, path=path, f=flow) == {"delete_flows_item": {"id": flow}}
+    assert blog.server.get(f"/operations/{made['id']}").status == 403
+    unknown = blog.ask(new, path, blog.server.public, name=name)
+    assert unknown.code == "GRAPHQL_VALIDATION"
