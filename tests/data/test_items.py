@@ -290,8 +290,9 @@ async def test_a_required_field_needs_a_value(posts: Items) -> None:
     assert nulled.value.details == {"collection": "posts", "field": "title"}
 
 
-async def test_an_item_that_others_refer_to_cannot_be_deleted(posts: Items, blog: Context) -> None:
-    await Changes(blog).update_relation("posts", "author", {"schema": {"on_delete": "NO ACTION"}})
+@pytest.mark.parametrize("rule", ["NO ACTION", "RESTRICT"])
+async def test_an_item_that_others_refer_to_cannot_be_deleted(posts: Items, blog: Context, rule: str) -> None:
+    await Changes(blog).update_relation("posts", "author", {"schema": {"on_delete": rule}})
     with pytest.raises(InvalidForeignKey):
         await Items(blog, "authors").delete(1)
     assert await Items(blog, "authors").delete(3) == 3

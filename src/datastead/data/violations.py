@@ -54,7 +54,7 @@ _SQLITE_CODES: dict[str, Kind] = {
     "SQLITE_CONSTRAINT_UNIQUE": "unique", "SQLITE_CONSTRAINT_PRIMARYKEY": "unique", "SQLITE_CONSTRAINT_ROWID": "unique",
     "SQLITE_CONSTRAINT_NOTNULL": "not_null", "SQLITE_CONSTRAINT_FOREIGNKEY": "foreign_key",
     "SQLITE_CONSTRAINT_CHECK": "check", "SQLITE_CONSTRAINT_DATATYPE": "wrong_type", "SQLITE_MISMATCH": "wrong_type",
-    "SQLITE_TOOBIG": "too_long", "SQLITE_CONSTRAINT_TRIGGER": "check",
+    "SQLITE_TOOBIG": "too_long", "SQLITE_CONSTRAINT_TRIGGER": "raised",
 }  # fmt: skip
 
 
@@ -137,6 +137,8 @@ def _of_sqlite(error: Any) -> Violation:
     code = getattr(error, "sqlite_errorname", "")
     text = str(error)
     kind: Kind = _SQLITE_CODES.get(code, "other")
+    if kind == "raised":  # also what `ON DELETE RESTRICT` refuses
+        return Violation("foreign_key") if text == "FOREIGN KEY constraint failed" else Violation(kind, said=text)
     if "no such column" in text or "no such table" in text or "has no column" in text:
         kind = "stale"
     elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
