@@ -184,6 +184,10 @@ def test_a_key_cannot_be_searched_sorted_or_filtered_out_of_the_settings(server:
         ("ai_openai_compatible_models", [{"id": "a", "api": "telepathy"}]),
         ("ai_openai_compatible_models", "a,b"),
         ("ai_translation_glossary", [{"translation_note": "no term"}]),
+        ("storage_asset_presets", 5),
+        ("storage_asset_presets", "card"),
+        ("storage_asset_presets", [{"width": 5}]),
+        ("storage_asset_transform", "some"),
     ],
 )
 def test_a_wrong_value_is_refused_by_field_and_not_repeated(server: Server, field: str, value: Any) -> None:

@@ -63,11 +63,24 @@ async def guard_settings(ctx: Context, event: Event) -> None:
         return
     await check_references(ctx, "directus_settings", event.payload)
     check_policy(event.payload.get("auth_password_policy"))
+    _check_assets(event.payload)
     attempts, role = event.payload.get("auth_login_attempts"), event.payload.get("public_registration_role")
     if isinstance(attempts, int) and attempts < 1:
         raise _invalid_setting("auth_login_attempts", "has to be 1 or more; null is no limit")
     if role is not None and _id(role) in (await ctx.connection.run(_granting))["roles"]:
         raise _invalid_setting("public_registration_role", "has admin access, which whoever registers would have, too")
+
+
+def _check_assets(payload: Mapping[str, Any]) -> None:
+    """How images may be shown: which transforms, and the presets."""
+    mode, presets = payload.get("storage_asset_transform"), payload.get("storage_asset_presets")
+    if mode not in (None, "all", "presets", "none"):
+        raise _invalid_setting("storage_asset_transform", "has to be `all`, `presets` or `none`")
+    entries = [] if presets is None else presets
+    if not isinstance(entries, list) or not all(
+        isinstance(one, Mapping) and isinstance(one.get("key"), str) for one in entries
+    ):
+        raise _invalid_setting("storage_asset_presets", "has to be a list of objects, each with a `key`")
 
 
 def _invalid_setting(field: str, why: str) -> InvalidPayload:
@@ -79,7 +92,7 @@ async def keep_an_admin(ctx: Context, event: Event) -> None:
     """Raises `UnprocessableContent` where nobody is left who may do everything."""
     assert ctx.connection is not None
     if event.scope != "items.create" and not await ctx.connection.run(has_active_admin):
-        reason = "Cannot remove the last admin user from the system"
+        reason = "Nobody would be left who may do everything"
         raise UnprocessableContent(f"{reason}: give another user admin access first.", reason=reason)
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -29,14 +30,22 @@ async def rules_of(ctx: Context) -> Rules:
     """What the settings allow."""
     settings = ctx.services.settings
     row = await ProjectSettings(ctx.acting_as(SYSTEM)).read(Query(fields=RULES))
-    presets = row.get("storage_asset_presets")
-    presets = orjson.loads(presets) if isinstance(presets, str) else presets
     return Rules(
         mode=row.get("storage_asset_transform") or "all",
-        presets={one["key"]: one for one in presets or [] if isinstance(one, dict) and isinstance(one.get("key"), str)},
+        presets=_presets(row.get("storage_asset_presets")),
         largest=settings.assets_transform_image_max_dimension,
         most_operations=settings.assets_transform_max_operations,
     )
+
+
+def _presets(given: Any) -> dict[str, Mapping[str, Any]]:
+    """By key; without those that other programs have written and that are none."""
+    try:
+        found = orjson.loads(given) if isinstance(given, str) else given
+    except orjson.JSONDecodeError:
+        return {}
+    entries = found if isinstance(found, list) else []
+    return {one["key"]: one for one in entries if isinstance(one, dict) and isinstance(one.get("key"), str)}
 
 
 def named(file: StoredFile, recipe: Recipe) -> StoredFile:
