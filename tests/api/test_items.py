@@ -2,6 +2,7 @@
 
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
@@ -76,6 +77,21 @@ def test_meta_counts_what_there_is_and_what_matches(server: Server, three: str) 
 
 def test_one_item_is_updated(server: Server, three: str) -> None:
     assert server.send("PATCH", f"/items/{three}/2?fields=id,views", {"views": 21}).data == {"id": 2, "views": 21}
+
+
+def test_a_singleton_gets_no_second_item(server: Server) -> None:
+    name = f"about_{uuid4().hex[:8]}"
+    made = {
+        "collection": name,
+        "schema": {},
+        "meta": {"singleton": True},
+        "fields": [{"field": "title", "type": "string"}],
+    }
+    assert server.send("POST", "/collections", made).status == 200
+    assert server.send("PATCH", f"/items/{name}", {"title": "Home"}).data["id"] == 1
+    answer = server.send("POST", f"/items/{name}", {"title": "House"})
+    assert (answer.status, answer.code) == (404, "ROUTE_NOT_FOUND")
+    assert server.get(f"/items/{name}").data == {"id": 1, "title": "Home"}
 
 
 def test_an_update_with_nothing_answers_the_item(server: Server, three: str) -> None:

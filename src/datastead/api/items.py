@@ -22,7 +22,7 @@ from datastead.data.items import Items
 from datastead.data.query import Query
 from datastead.data.recorded import Written
 from datastead.data.versions import Versions
-from datastead.errors import DatasteadError, Forbidden, InvalidQuery
+from datastead.errors import DatasteadError, Forbidden, InvalidQuery, RouteNotFound
 
 SYSTEM_PREFIXES = ("directus_", "datastead_")
 
@@ -108,6 +108,11 @@ async def search_items(call: Call) -> Response:
 
 
 async def create_items(call: Call) -> Response:
+    if await call.is_singleton():
+        name = call.items.collection
+        raise RouteNotFound(
+            f"`{name}` has one item, which `PATCH /items/{name}` makes and changes.", path=f"/items/{name}"
+        )
     body = await call.body()
     if isinstance(body, list):
         written = await call.items.create_rows(objects_of(body))
