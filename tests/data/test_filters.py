@@ -293,6 +293,12 @@ def test_nobody_is_the_user_of_rows_without_one() -> None:
     assert parse_filter({"role": {"_in": ["$CURRENT_ROLES"]}}, ann, lambda: NOW).values == ["a", "b"]
 
 
+def test_a_quantifier_without_a_filter_is_told_what_it_lacks() -> None:
+    with pytest.raises(InvalidQuery) as refused:
+        parse_filter({"posts": {"_some": 5}}, PUBLIC, lambda: NOW)
+    assert refused.value.details["reason"].startswith("`_some` of `posts` needs a filter")
+
+
 async def test_one_shape_of_query_is_compiled_once(posts: Items) -> None:
     schema = await posts._ctx.services.schemas.get()
     await posts.read(Query(filter={"views": {"_in": [1, 2, 3]}}, limit=5))

@@ -43,7 +43,7 @@ async def archive_of_files(request: Request) -> Response:
     try:
         ctx = await context_of(request.scope, parameters_of(request.scope))
         body = await read_object(request, max_size=ctx.services.settings.max_payload_size)
-        return _archive("files", archive.zipped(ctx, await archive.of_files(ctx, keys_of(body.get("ids")))))
+        return _archive("files", archive.zipped(ctx, await archive.of_files(ctx, keys_of(body.get("ids"), "ids"))))
     except DatasteadError as error:
         return _refusal(error)
 

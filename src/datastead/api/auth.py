@@ -142,4 +142,4 @@ def _refresh_token(request: Request, body: dict[str, Any], mode: login.Mode) -> 
             return cookie
     elif body.get("refresh_token") is not None:
         return text_of(body, "refresh_token")
-    raise invalid("The refresh token is required in either the payload or cookie.")
+    raise invalid("There is no refresh token, neither in the body nor in a cookie.")

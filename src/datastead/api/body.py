@@ -103,12 +103,12 @@ def optional_text(body: dict[str, Any], name: str) -> str | None:
     return None if body.get(name) is None else text_of(body, name)
 
 
-def keys_of(value: Any) -> list[Any]:
+def keys_of(value: Any, name: str = "keys") -> list[Any]:
     """The value, if it is a list of keys."""
     if not isinstance(value, list) or not all(
         isinstance(key, str | int) and not isinstance(key, bool) for key in value
     ):
-        raise invalid("`keys` has to be a list of texts or whole numbers.")
+        raise invalid(f"`{name}` has to be a list of texts or whole numbers.")
     return value
 
 

@@ -145,6 +145,8 @@ class _Parser:
             return self._condition(key, value, field)
         if isinstance(value, Mapping):
             return Nested(key, self.mapping(value, field if key in QUANTIFIERS else key, depth + 1))
+        if key in QUANTIFIERS and field is not None:
+            raise _invalid(f"`{key}` of `{field}` needs a filter", value)
         if key.startswith("_") and field is not None:
             raise _invalid(f"`{field}` cannot be filtered with `{key}`: there is no such operator")
         return Nested(key, self._condition("_eq", value, key))

@@ -96,7 +96,9 @@ def recipe_of(
     in_steps = saved[-1] if saved else (None, None)
     resize = _resize(asked, rules, focus)
     by_accept = asked.get("format") == "auto"
-    chosen = _accepted(kind, accept) if by_accept else _one_of("format", asked.get("format"), (*FORMATS, "jpeg"))
+    chosen = (
+        _accepted(kind, accept) if by_accept else _one_of("format", asked.get("format"), (*FORMATS, "jpeg", "auto"))
+    )
     chosen = chosen or in_steps[0] or SOURCES[kind]
     return Recipe(
         operations=(*(step for step in steps if step[0] not in SAVING), *([("resize", resize)] if resize else [])),
@@ -117,7 +119,7 @@ def _preset(asked: Mapping[str, Any], rules: Rules) -> Mapping[str, Any]:
     if key is None:
         return asked
     if not isinstance(key, str) or key not in known:
-        raise _invalid(f'Key "{str(key)[:100]}" isn\'t configured')
+        raise _invalid(f"There is no preset `{str(key)[:100]}` in `storage_asset_presets` of the settings")
     return {name: value for name, value in known[key].items() if name in PARAMETERS and value not in (None, "")}
 
 
@@ -144,7 +146,7 @@ def _operations(given: Any, rules: Rules) -> list[tuple[str, Mapping[str, Any]]]
     steps = _steps(given)
     if len(steps) > rules.most_operations:
         most = f"{rules.most_operations} operations (`ASSETS_TRANSFORM_MAX_OPERATIONS`)"
-        raise _invalid(f'"transforms" Parameter is only allowed {most}')
+        raise _invalid(f"`transforms` may have {most}")
     return [_operation(step, rules) for step in steps]
 
 
@@ -161,7 +163,7 @@ def _steps(given: Any) -> list[Any]:
     except orjson.JSONDecodeError:
         steps = None
     if not isinstance(steps, list) or not all(isinstance(step, list) and step for step in steps):
-        raise _invalid('"transforms" Parameter needs to be a JSON array of allowed transformations')
+        raise _invalid('`transforms` has to be a list of operations in JSON, such as `[["rotate", 90]]`')
     return steps
 
 
@@ -191,7 +193,7 @@ def _accepted(kind: str, accept: str) -> str:
 def _quality(value: Any) -> int | None:
     found = _whole("quality", value, least=1)
     if found is not None and found > 100:
-        raise _invalid("Expected a whole number of 1 to 100 for quality")
+        raise _invalid("`quality` has to be a whole number of 1 to 100")
     return found
 
 
@@ -207,7 +209,7 @@ def _whole(name: str, value: Any, *, least: int) -> int | None:
         return None
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not (text.isascii() and text.isdigit()) or int(text[:20]) < least:
-        raise _invalid(f"Expected {'positive integer' if least else 'whole number'} for {name}")
+        raise _invalid(f"`{name}` has to be a whole number, {least} or more")
     return int(text[:20])
 
 

@@ -41,7 +41,7 @@ async def _read(ctx: Context, doors: Doors, message: Incoming, collection: str) 
     if "id" in message.values:
         return {"data": await items.read_one(_key(message), query)}
     if "ids" in message.values:
-        return {"data": await items.read_many(keys_of(message.values["ids"]), query)}
+        return {"data": await items.read_many(keys_of(message.values["ids"], "ids"), query)}
     if await _is_singleton(ctx, collection):
         return {"data": await items.read_singleton(query)}
     found: dict[str, Any] = {"data": await items.read(query)}
