@@ -11,6 +11,8 @@ from multiprocessing import get_context
 from typing import Any
 
 CONNECTIONS = 32
+MOST_TIMES = 6
+"""How often as long as was asked for is waited, until each connection has had an answer."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,10 @@ async def _load(load: Load) -> Outcome:
     for client in clients:
         client.times.clear()
     begun = time.perf_counter()
-    await asyncio.sleep(seconds)
+    for _ in range(MOST_TIMES):
+        await asyncio.sleep(seconds)
+        if all(client.times for client in clients):
+            break
     took = time.perf_counter() - begun
     times = sorted(latency for client in clients for latency in client.times)
     for client in clients:
