@@ -26,7 +26,7 @@ ROWS: tuple[dict[str, Any], ...] = (
     },
     {
         "string": "", "text": "", "integer": 0, "bigInteger": -(2**63), "boolean": False, "json": None, "csv": [],
-        "timestamp": "0001-01-01T00:00:00Z", "dateTime": "9999-12-31T23:59:59.999999", "date": "9999-12-31",
+        "timestamp": "1971-01-01T00:00:00Z", "dateTime": "9999-12-31T23:59:59.999999", "date": "9999-12-31",
         "time": "00:00:00", "decimal": "-0.5", "float": -1.5e-300, "uuid": "0B0F5A0E6F0C4C2E9D6C0123456789AB",
     },
     {"decimal": 7, "float": 1e20, "timestamp": 1709209815123, "csv": "a,b"},
