@@ -26,6 +26,7 @@ The docstring of a class is its default message. Of what a model call can end in
 (`cause`) and what helps (`cure`): the reference page and the command line show it from here.
 """
 
+import json
 from typing import Any, ClassVar
 
 
@@ -509,3 +510,11 @@ class CallInDoubt(AIError):
     status = 409
     cause = "A process died between sending the call and writing down its answer."
     cure = "Look at the provider's log, then resolve the call; or let the policy try it again."
+
+
+def as_json(value: Any) -> str:
+    """A value as its sender wrote it, for messages. What cannot be encoded is written as escapes."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=repr).encode(errors="backslashreplace").decode()
+    except (TypeError, ValueError, RecursionError):  # keys that are no JSON, a circle, or too deep
+        return repr(value)

@@ -1,5 +1,9 @@
 """`/schema`: the wire shapes of a snapshot, a diff and its application."""
 
+import json
+
+import yaml
+
 from .conftest import Server
 
 
@@ -16,3 +20,12 @@ def test_a_schema_is_taken_compared_and_applied(server: Server, articles: str) -
     assert server.post("/schema/diff", {"data": before}).status == 204
     assert server.post("/schema/diff", {"collections": 5}).code == "INVALID_PAYLOAD"
     assert server.public.get("/schema/snapshot").status == 403
+
+
+def test_a_snapshot_is_a_file_where_it_is_exported(server: Server, articles: str) -> None:
+    whole = server.get("/schema/snapshot").data
+    for form, read in (("json", json.loads), ("yaml", yaml.safe_load)):
+        answer = server.get(f"/schema/snapshot?export={form}")
+        assert answer.headers["content-disposition"].endswith(f'.{form}"')
+        assert read(answer.body) == whole
+    assert server.get("/schema/snapshot?export=xml").code == "INVALID_QUERY"

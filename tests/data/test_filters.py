@@ -249,6 +249,19 @@ async def test_a_filter_that_makes_no_sense_is_refused(posts: Items, condition: 
 
 
 @pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ({"views": {"_eq": {"a": [True, None, "\ud800"]}}}, r'`{"a": [true, null, "\ud800"]}`'),
+        ({"title": {"_intersects": {"type": "Point", "coordinates": [1, 2]}}}, "geometry is text here"),
+    ],
+)
+async def test_a_refused_filter_is_shown_as_it_was_sent(posts: Items, condition: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidQuery) as raised:
+        await posts.read(Query(filter=condition))
+    assert reason in raised.value.message
+
+
+@pytest.mark.parametrize(
     "condition",
     [
         {"nope": {"_eq": 1}}, {"author": {"nope": {"_eq": 1}}}, {'title" = 1; --': {"_eq": 1}}, {"_eq": {"_eq": 1}}, {"_eq": 1},

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datastead.context import Actor
-from datastead.errors import InvalidQuery
+from datastead.errors import InvalidQuery, as_json
 
 if TYPE_CHECKING:
     from datastead.settings import Settings
@@ -29,6 +29,8 @@ FLAGS = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "
 OPERATORS = SCALAR | LISTS | RANGES | set(FLAGS)
 QUANTIFIERS = {"_some", "_none"}
 GROUPS = {"_and": "and", "_or": "or"}
+OF_SHAPES = frozenset({"_intersects", "_nintersects", "_intersects_bbox", "_nintersects_bbox"})
+"""Operators of the contract for geometry, which there are none of for text."""
 
 FACTS = ("$CURRENT_USER.", "$CURRENT_ROLE.")
 """How variables begin that ask for a field of the actor's user or role."""
@@ -143,6 +145,10 @@ class _Parser:
             return Group(GROUPS[key], tuple(self.mapping(entry, field, depth + 1) for entry in _entries(key, value)))
         if key in OPERATORS and field is not None:
             return self._condition(key, value, field)
+        if key in OF_SHAPES and field is not None:
+            raise _invalid(
+                f"`{field}` cannot be filtered with `{key}`: geometry is text here, and not compared as shapes"
+            )
         if isinstance(value, Mapping):
             return Nested(key, self.mapping(value, field if key in QUANTIFIERS else key, depth + 1))
         if key in QUANTIFIERS and field is not None:
@@ -260,7 +266,7 @@ def _months_later(moment: datetime, months: int) -> datetime:
 
 
 def _invalid(reason: str, value: Any = None) -> InvalidQuery:
-    shown = "" if value is None else f": `{str(value)[:100]}`"
+    shown = "" if value is None else f": `{(value if isinstance(value, str) else as_json(value))[:100]}`"
     return InvalidQuery(f"The filter is not valid: {reason}{shown}.", reason=f"{reason}{shown}")
 
 

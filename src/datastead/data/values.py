@@ -12,7 +12,7 @@ import orjson
 
 from datastead.data.schema import Field
 from datastead.data.wire import CONCEALED, GEOMETRIES
-from datastead.errors import InvalidPayload, RequestError, ValueOutOfRange, ValueTooLong
+from datastead.errors import InvalidPayload, RequestError, ValueOutOfRange, ValueTooLong, as_json
 
 Encoder = Callable[[Any], Any]
 
@@ -65,7 +65,7 @@ def error_of(field: Field, value: Any, unfit: UnfitError) -> RequestError:
 
 def shortened(value: Any) -> str:
     """For messages. What cannot be encoded is written as escapes."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else as_json(value)
     text = text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
     return text if len(text) <= 100 else f"{text[:97]}…"
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from datastead.ai.attachments import PlatformFile
+from datastead.ai.parameters import invalid
 from datastead.ai.requests import LONGEST_PURPOSE
 from datastead.errors import InvalidRequest
 from datastead.messages import Attachment, Part, Text, ToolDefinition
@@ -25,9 +26,8 @@ NEVER_PASSED_ON = frozenset({"models", "route", "best_of", "background", "stream
 """What would change which model is called, what is kept elsewhere, or how much is answered: never sent along."""
 
 
-def wrong(parameter: str, value: Any, allowed: str) -> InvalidRequest:
-    """The error for a value that is not allowed."""
-    return InvalidRequest(f"`{parameter}` is {repr(value)[:80]}: use {allowed}.", parameter=parameter)
+wrong = invalid
+"""The error for a value that is not allowed."""
 
 
 def text(value: Any, parameter: str) -> str:
