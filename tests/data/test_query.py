@@ -37,7 +37,7 @@ def test_a_query_is_understood(parameters: dict[str, Any], query: Query) -> None
         {"limit": "abc"}, {"limit": "-2"}, {"limit": 1.5}, {"limit": True}, {"limit": "9" * 30}, {"offset": "-1"},
         {"page": "-1"}, {"page": "x"}, {"filter": "{bad"}, {"filter": "5"}, {"filter": [1]}, {"fields": 5}, {"fields": [5]},
         {"fields": "[bad"}, {"sort": {"a": 1}}, {"search": {"a": 1}}, {"search": "\0"}, {"fields": ["a"] * 501},
-        {"deep": {"posts": {"_limit": "x"}}}, {"deep": {"posts": {"_group": "a"}}}, {"deep": "x"}, {"deep": {"posts": 5}},
+        {"deep": {"posts": {"_limit": "x"}}}, {"deep": {"posts": {"_backlink": "a"}}}, {"deep": "x"}, {"deep": {"posts": 5}},
         {"aggregate": {"total": "*"}}, {"aggregate": "x"}, {"groupBy": 5}, {"alias": {"a": "b.c"}}, {"alias": {"a*": "b"}},
         {"alias": "x"},
     ],

@@ -143,6 +143,20 @@ async def test_deep_filters_sorts_and_cuts_the_items_of_each_owner(library: Cont
     assert (await read(library, "authors", fields="posts.id", deep=deep))[0] == {"posts": [{"id": 1}]}
 
 
+async def test_deep_sums_up_the_items_of_each_owner(library: Context) -> None:
+    deep: dict[str, Any] = {"posts": {"_aggregate": {"count": "*", "max": "views"}}}
+    found = await read(library, "authors", fields="name,posts.id", deep=deep)
+    assert [item["posts"] for item in found] == [
+        [{"count": 2, "max": {"views": 20}}], [{"count": 1, "max": {"views": None}}], [],
+    ]  # fmt: skip
+    deep = {"posts": {"_aggregate": {"count": "*"}, "_group": ["title"], "_sort": "-title", "_limit": 1}}
+    found = await read(library, "authors", fields="posts", deep=deep)
+    assert found[0] == {"posts": [{"title": "Second", "count": 1}]}
+    deep = {"author": {"posts": {"_aggregate": {"sum": "views"}, "_filter": {"views": {"_gt": 10}}}}}
+    found = await read(library, "posts", filter={"id": 1}, fields="author.posts.id", deep=deep)
+    assert found == [{"author": {"posts": [{"sum": {"views": 20}}]}}]
+
+
 async def test_deep_reaches_through_every_kind_of_relation(library: Context) -> None:
     deep = {"author": {"posts": {"_sort": "-id", "tags": {"_filter": {"tag": {"name": "red"}}}}}}
     found = await read(library, "posts", filter={"id": 1}, fields="author.posts.tags.tag.name", deep=deep)

@@ -235,14 +235,24 @@ def queries(draw: Any) -> tuple[str, dict[str, Any]]:
     if draw(st.booleans()):
         query["sort"] = draw(st.sampled_from([sign + name for name in leaves for sign in ("", "-")]))
     if collection == "authors" and draw(st.booleans()):
-        query["deep"] = {
-            "posts": {
-                "_filter": draw(filters("posts", 1)),
-                "_sort": draw(st.sampled_from(["views", "-title"])),
-                "_limit": 1,
-            }
-        }
+        query["deep"] = {"posts": draw(deep_queries())}
     return collection, query
+
+
+@st.composite
+def deep_queries(draw: Any) -> dict[str, Any]:
+    """What is asked of the posts of each author: some of them, or sums."""
+    if draw(st.booleans()):
+        return {
+            "_filter": draw(filters("posts", 1)),
+            "_sort": draw(st.sampled_from(["views", "-title"])),
+            "_limit": 1,
+        }
+    function = draw(st.sampled_from(["count", "sum", "max", "countDistinct"]))
+    query: dict[str, Any] = {"_aggregate": {function: draw(st.sampled_from(["*", "views", "title"]))}}
+    if draw(st.booleans()):
+        query["_group"] = [draw(st.sampled_from(["id", "title", "views", "hour(at)"]))]
+    return query
 
 
 async def fill(ctx: Context, world: dict[str, list[dict[str, Any]]]) -> None:

@@ -78,7 +78,7 @@ class _Compiler:
         return self._plan(statement, shape or Shape(0, 0, ()), owner)
 
     def sums(self, collection: Collection, selection: Selection) -> Plan:
-        """Sums of the items, one row for each group."""
+        """Sums of the items, one row for each group; of each owner, where they are asked for as items of others."""
         source = Source.of(self.build, collection, collection.table)
         sums = Sums(source)
         groups = [sums.group(name) for name in selection.group]
@@ -86,10 +86,14 @@ class _Compiler:
         wheres = list(self._wheres(source, selection))
         order = sums.order(selection.sort)
         outputs = [column.label(f"c{number}") for number, column in enumerate(columns)]
+        shape = Shape(0, len(columns), tuple(sums.names), tuple(sums.decoders))
+        if selection.owned_by:
+            owner = source.column(selection.owned_by)
+            outputs.append(owner.label(f"c{len(columns)}"))
+            statement = self._first_of_each(source, outputs, wheres, order, selection, groups=(owner, *groups))
+            return self._plan(statement, shape, owner=len(columns))
         statement = sa.select(*outputs).select_from(source.joined).where(*wheres).group_by(*groups).order_by(*order)
-        return self._plan(
-            _limited(statement, selection), Shape(0, len(columns), tuple(sums.names), tuple(sums.decoders))
-        )
+        return self._plan(_limited(statement, selection), shape)
 
     def _plan(self, statement: sa.Select[Any], shape: Shape, owner: int | None = None) -> Plan:
         build = self.build
@@ -115,13 +119,14 @@ class _Compiler:
         wheres: Sequence[sa.ColumnElement[bool]],
         order: Sequence[sa.ColumnElement[Any]],
         selection: Selection,
+        *,
+        groups: Sequence[sa.ColumnElement[Any]] = (),
     ) -> sa.Select[Any]:
-        """The items of each owner in their order, and of these the wanted ones."""
+        """The items of each owner in their order, or their groups, and of these the wanted ones."""
         assert selection.owned_by is not None
         number = sa.func.row_number().over(partition_by=source.column(selection.owned_by), order_by=order or None)
-        numbered = (
-            sa.select(*columns, number.label("number")).select_from(source.joined).where(*wheres).subquery("owned")
-        )
+        found = sa.select(*columns, number.label("number")).select_from(source.joined).where(*wheres)
+        numbered = found.group_by(*groups).subquery("owned")
         wanted = sa.select(*(numbered.c[column.name] for column in columns)).order_by(numbered.c.number)
         if not selection.is_limited:
             return wanted

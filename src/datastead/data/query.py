@@ -21,7 +21,7 @@ NOT_YET = ("versionRaw", "backlink")
 AGGREGATES = ("count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max")
 EXPORTS = ("csv", "json", "xml", "yaml")
 MAX_DEEP = 10
-DEEP = {"fields", "filter", "sort", "limit", "offset", "page", "search", "alias"}
+DEEP = {"fields", "filter", "sort", "limit", "offset", "page", "search", "alias", "aggregate", "group"}
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -159,6 +159,8 @@ def _deep_query(name: str, asked: Any, settings: "Settings | None", depth: int) 
     unknown = own.keys() - DEEP
     if unknown:
         raise _invalid("deep", f"`deep` of `{name[:100]}` has no `_{min(unknown)[:100]}`")
+    if "group" in own:
+        own["groupBy"] = own.pop("group")
     inner = {key: entry for key, entry in entries.items() if not key.startswith("_")}
     return replace(Query.parse(own, settings), deep=_deep(inner, settings, depth + 1))
 

@@ -213,12 +213,14 @@ class Reader:
         primary = collection.primary.name if collection.primary else relation.field
         owners = padded(keys)
         found, search = self._filter(asked), search_of(asked.search)
-        sort = tuple(asked.sort) or ((relation.sort_field,) if relation.sort_field in collection.columns else ())
+        is_summed = bool(asked.aggregate or asked.group)
+        by_hand = (relation.sort_field,) if relation.sort_field in collection.columns and not is_summed else ()
+        sort = tuple(asked.sort) or by_hand
         limit, offset = asked.window(self._settings.query_limit_default)
         fields = tuple(asked.fields) if asked.fields != ("*",) else many.fields
         selection = replace(
             self._selection(asked, found, search, is_limited=limit is not None or offset > 0),
-            fields=fields or (primary,),
+            fields=() if is_summed else fields or (primary,),
             sort=sort,
             owned_by=relation.field,
             owners=len(owners),
@@ -231,7 +233,10 @@ class Reader:
         for inner in plan.many:
             self._fill(fetch, inner, owned[inner.index], _asked(asked, inner))
         assert plan.owner is not None
-        values: Sequence[Any] = items if fields else [item[primary] for item in items]
+        if is_summed:
+            values: Sequence[Any] = [aggregates.nested(item) for item in items]
+        else:
+            values = items if fields else [item[primary] for item in items]
         return [(row[plan.owner], value) for row, value in zip(rows, values, strict=True)]
 
     async def written(self, rows: Sequence[Row], query: Query, *, is_new: bool) -> list[Item] | None:
@@ -307,6 +312,10 @@ def _asks_for_fields_alone(query: Query) -> bool:
     return is_whole and not any("(" in name or ":" in name for name in query.fields)
 
 
+def _cuts(query: Query) -> bool:
+    return bool(query.filter or query.sort or query.search or query.limit is not None or query.offset or query.page)
+
+
 def _check_deep(query: Query, plan: Plan, path: tuple[str, ...] = ()) -> None:
     """Only what has several items can be filtered, sorted and cut. Raises `InvalidQuery` for the rest."""
     many = {each.path for each in plan.many}
@@ -314,7 +323,7 @@ def _check_deep(query: Query, plan: Plan, path: tuple[str, ...] = ()) -> None:
         here = (*path, name)
         if here in many:
             continue
-        if asked.filter or asked.sort or asked.search or asked.limit is not None or asked.offset or asked.page:
+        if asked.aggregate or asked.group or _cuts(asked):
             reason = f"`deep` of `{'.'.join(here)[:100]}`: this is not among the fields asked for, or has one item only"
             raise InvalidQuery(f"{reason}.", reason=reason)
         _check_deep(asked, plan, here)
