@@ -1,5 +1,6 @@
 """Services without models and flows: what the data layer needs."""
 
+from collections.abc import Awaitable
 from typing import cast
 
 import pytest
@@ -9,10 +10,20 @@ from datastead.context import SYSTEM, Context, Services
 from datastead.data.changes import Changes
 from datastead.data.engine import Database
 from datastead.data.schema import Schemas
+from datastead.errors import RequestError
 from datastead.events import Bus
 from datastead.extensions import Registry
 from datastead.flows.service import Flows
 from datastead.settings import Settings
+
+
+async def refusal(work: Awaitable[object]) -> type[RequestError] | None:
+    """How the work is refused; None where it is not. For tables, whose cases share what takes long to set up."""
+    try:
+        await work
+    except RequestError as error:
+        return type(error)
+    return None
 
 
 def make_context(database: Database) -> Context:

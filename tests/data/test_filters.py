@@ -19,7 +19,7 @@ from datastead.data.items import Items
 from datastead.data.migrations import migrate
 from datastead.data.query import Query
 from datastead.errors import Forbidden, InvalidQuery
-from tests.data.conftest import make_context
+from tests.data.conftest import make_context, refusal
 from tests.databases import KINDS, postgresql_database
 from tests.mariadb import mariadb_database
 
@@ -214,38 +214,35 @@ async def posts(blog: Context) -> Items:
     return posts
 
 
-@pytest.mark.parametrize(
-    ("condition", "keys"),
-    [
-        ({"views": {"_gt": "5"}}, [2]), ({"views": {"_in": "1,2,3"}}, [1]), ({"views": {"_between": "0,5"}}, [1]),
-        ({"views": {"_null": "false"}}, [1, 2]), ({"author": {"_eq": 1}}, [1]), ({"author": {"name": {"_in": "Ann,Cid"}}}, [1]),
-        ({"author": {"_and": [{"name": {"_eq": "Ann"}}, {"_eq": 1}]}}, [1]), ({"title": "c"}, [2]), ({}, [1, 2]),
-        ({"_or": []}, [1, 2]), ({"views": {"_in": []}}, []), ({"views": {"_nin": []}}, [1, 2]),
-        ({"author": {"posts": {"title": {"_eq": "c"}}}}, [2]), ({"author": {"posts": {"_eq": 1}}}, [1]),
-        ({"author": {"posts": {"_null": True}}}, []), ({"title": {"_eq": "x' OR '1'='1"}}, []), ({"views": {"_gt": 2**40}}, []),
-        ({"title": {"_eq": "x" * 1000}}, []),
-    ],
-)  # fmt: skip
-async def test_a_filter_may_be_spelled_in_several_ways(
-    posts: Items, condition: dict[str, Any], keys: list[int]
-) -> None:
-    assert await posts.keys(Query(filter=condition)) == keys
+SPELLINGS: list[tuple[dict[str, Any], list[int]]] = [
+    ({"views": {"_gt": "5"}}, [2]), ({"views": {"_in": "1,2,3"}}, [1]), ({"views": {"_between": "0,5"}}, [1]),
+    ({"views": {"_null": "false"}}, [1, 2]), ({"author": {"_eq": 1}}, [1]), ({"author": {"name": {"_in": "Ann,Cid"}}}, [1]),
+    ({"author": {"_and": [{"name": {"_eq": "Ann"}}, {"_eq": 1}]}}, [1]), ({"title": "c"}, [2]), ({}, [1, 2]),
+    ({"_or": []}, [1, 2]), ({"views": {"_in": []}}, []), ({"views": {"_nin": []}}, [1, 2]),
+    ({"author": {"posts": {"title": {"_eq": "c"}}}}, [2]), ({"author": {"posts": {"_eq": 1}}}, [1]),
+    ({"author": {"posts": {"_null": True}}}, []), ({"title": {"_eq": "x' OR '1'='1"}}, []), ({"views": {"_gt": 2**40}}, []),
+    ({"title": {"_eq": "x" * 1000}}, []),
+]  # fmt: skip
+"""Filters, and the keys that they find."""
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [
-        {"views": {"_foo": 1}}, {"views": {"_contains": "1"}}, {"views": {"_gt": "abc"}}, {"views": {"_gt": None}},
-        {"views": {"_gt": [1]}}, {"views": {"_between": [1]}}, {"views": {"_between": "1,2,3"}}, {"views": {"_in": [None]}},
-        {"views": {"_in": [{"a": 1}]}}, {"views": {"_eq": {"a": 1}}}, {"views": {"_null": "perhaps"}}, {"_and": {"views": 1}},
-        {"_or": [5]}, {"title": {"_regex": "x"}}, {"title": {"_contains": None}}, {"title": {"_contains": "\0"}},
-        {"title": {"_eq": "\0"}}, {"title": {"_contains": "\ud800"}}, {"views": {"_gt": 2**64}}, {"views": {"_eq": "$CURRENT_POLICIES"}},
-        {"title": {"x": {"_eq": 1}}}, {"views": {"_eq": "$NOW(banana)"}},
-    ],
-)  # fmt: skip
-async def test_a_filter_that_makes_no_sense_is_refused(posts: Items, condition: dict[str, Any]) -> None:
-    with pytest.raises(InvalidQuery):
-        await posts.read(Query(filter=condition))
+async def test_a_filter_may_be_spelled_in_several_ways(posts: Items) -> None:
+    assert [(condition, await posts.keys(Query(filter=condition))) for condition, _ in SPELLINGS] == SPELLINGS
+
+
+SENSELESS: list[dict[str, Any]] = [
+    {"views": {"_foo": 1}}, {"views": {"_contains": "1"}}, {"views": {"_gt": "abc"}}, {"views": {"_gt": None}},
+    {"views": {"_gt": [1]}}, {"views": {"_between": [1]}}, {"views": {"_between": "1,2,3"}}, {"views": {"_in": [None]}},
+    {"views": {"_in": [{"a": 1}]}}, {"views": {"_eq": {"a": 1}}}, {"views": {"_null": "perhaps"}}, {"_and": {"views": 1}},
+    {"_or": [5]}, {"title": {"_regex": "x"}}, {"title": {"_contains": None}}, {"title": {"_contains": "\0"}},
+    {"title": {"_eq": "\0"}}, {"title": {"_contains": "\ud800"}}, {"views": {"_gt": 2**64}}, {"views": {"_eq": "$CURRENT_POLICIES"}},
+    {"title": {"x": {"_eq": 1}}}, {"views": {"_eq": "$NOW(banana)"}},
+]  # fmt: skip
+
+
+async def test_a_filter_that_makes_no_sense_is_refused(posts: Items) -> None:
+    found = [(condition, await refusal(posts.read(Query(filter=condition)))) for condition in SENSELESS]
+    assert found == [(condition, InvalidQuery) for condition in SENSELESS]
 
 
 @pytest.mark.parametrize(
@@ -261,17 +258,15 @@ async def test_a_refused_filter_is_shown_as_it_was_sent(posts: Items, condition:
     assert reason in raised.value.message
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [
-        {"nope": {"_eq": 1}}, {"author": {"nope": {"_eq": 1}}}, {'title" = 1; --': {"_eq": 1}}, {"_eq": {"_eq": 1}}, {"_eq": 1},
-        {"_foo": [1]}, {"": 1},
-    ],
-)  # fmt: skip
-async def test_a_filter_on_what_there_is_not_is_forbidden(posts: Items, condition: dict[str, Any]) -> None:
-    with pytest.raises((Forbidden, InvalidQuery)) as raised:
-        await posts.read(Query(filter=condition))
-    assert raised.value.status in {400, 403}
+NOT_THERE: list[dict[str, Any]] = [
+    {"nope": {"_eq": 1}}, {"author": {"nope": {"_eq": 1}}}, {'title" = 1; --': {"_eq": 1}}, {"_eq": {"_eq": 1}}, {"_eq": 1},
+    {"_foo": [1]}, {"": 1},
+]  # fmt: skip
+
+
+async def test_a_filter_on_what_there_is_not_is_forbidden(posts: Items) -> None:
+    found = [(condition, await refusal(posts.read(Query(filter=condition)))) for condition in NOT_THERE]
+    assert [condition for condition, error in found if error not in {Forbidden, InvalidQuery}] == []
 
 
 async def test_filters_have_limits(posts: Items) -> None:
