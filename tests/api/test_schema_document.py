@@ -28,4 +28,6 @@ def test_a_snapshot_is_a_file_where_it_is_exported(server: Server, articles: str
         answer = server.get(f"/schema/snapshot?export={form}")
         assert answer.headers["content-disposition"].endswith(f'.{form}"')
         assert read(answer.body) == whole
-    assert server.get("/schema/snapshot?export=xml").code == "INVALID_QUERY"
+    assert server.get("/schema/snapshot?export=").data == whole
+    for wrong in ("export=xml", "export[a]=json", "export[]=json", "export=json&export=yaml", "export=%00"):
+        assert server.get(f"/schema/snapshot?{wrong}").code == "INVALID_QUERY", wrong

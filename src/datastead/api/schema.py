@@ -1,10 +1,8 @@
 """`/schema`: the schema as a document, compared and applied."""
 
-import json
 from datetime import datetime
 from typing import Any
 
-import yaml
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,8 +11,8 @@ from datastead.api.answers import POWERED_BY, NoContent, data
 from datastead.api.body import read_json
 from datastead.api.openapi import OBJECT, json_body
 from datastead.api.request import Parameters, RequestContext
-from datastead.data.snapshot import Snapshots
-from datastead.errors import InvalidQuery
+from datastead.data.snapshot import Snapshots, document_of
+from datastead.errors import InvalidQuery, as_json
 
 router = APIRouter(prefix="/schema", tags=["Schema"])
 
@@ -23,7 +21,7 @@ router = APIRouter(prefix="/schema", tags=["Schema"])
 async def snapshot(ctx: RequestContext, parameters: Parameters) -> Response:
     """The collections, fields and relations that are managed; as a file with `export=json` or `export=yaml`."""
     taken, form = await Snapshots(ctx).take(), parameters.get("export")
-    return data(taken) if form is None else _file(taken, form, ctx.services.clock())
+    return _file(taken, form, ctx.services.clock()) if form else data(taken)
 
 
 @router.post("/diff", openapi_extra=json_body(OBJECT))
@@ -42,16 +40,13 @@ async def apply(ctx: RequestContext, request: Request, parameters: Parameters) -
     return NoContent()
 
 
-def _file(taken: dict[str, Any], form: str, now: datetime) -> Response:
+def _file(taken: dict[str, Any], form: Any, now: datetime) -> Response:
     """The bare document, to be kept."""
-    if form == "json":
-        text, media_type = json.dumps(taken, indent=2, ensure_ascii=False) + "\n", "application/json"
-    elif form == "yaml":
-        text, media_type = yaml.safe_dump(taken, sort_keys=False, allow_unicode=True), "text/yaml"
-    else:
-        reason = f"`export` is `{form[:100]}`: a schema is written as `json` or `yaml`"
+    if form not in ("json", "yaml"):
+        reason = f"`export` is {as_json(form)[:100]}: a schema is written as `json` or `yaml`"
         raise InvalidQuery(f"{reason}.", reason=reason)
-    answer = Response(text, media_type=f"{media_type}; charset=utf-8")
+    media_type = "application/json" if form == "json" else "text/yaml"
+    answer = Response(document_of(taken, is_json=form == "json"), media_type=f"{media_type}; charset=utf-8")
     answer.headers["content-disposition"] = f'attachment; filename="snapshot {now:%Y%m%d-%H%M%S}.{form}"'
     answer.raw_headers.append(POWERED_BY)
     return answer

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from datastead.cli.services import run_as_admin
-from datastead.data.snapshot import PARTS, Snapshots
+from datastead.data.snapshot import PARTS, Snapshots, document_of
 from datastead.errors import InvalidPayload
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Take the schema, compare it, apply it.")
@@ -24,12 +24,11 @@ Force = Annotated[bool, typer.Option("--force", help="Also for a snapshot of ano
 def snapshot(file: Annotated[Path | None, typer.Argument(help="Where to; standard output without it.")] = None) -> None:
     """Write the collections, fields and relations down, as YAML or (`*.json`) JSON."""
     taken = run_as_admin(lambda ctx: Snapshots(ctx).take())
-    as_json = file is not None and file.suffix == ".json"
-    text = json.dumps(taken, indent=2) + "\n" if as_json else yaml.safe_dump(taken, sort_keys=False, allow_unicode=True)
+    text = document_of(taken, is_json=file is not None and file.suffix == ".json")
     if file is None:
         sys.stdout.write(text)
     else:
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         print(f"{file}: {len(taken['collections'])} collections, {len(taken['fields'])} fields.")
 
 

@@ -4,6 +4,7 @@ Shapes are the contract's: a snapshot lists collections, fields and relations; a
 be changed, in the entries of the npm package deep-diff (`N`ew, `D`eleted, `E`dited at a path).
 """
 
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from hashlib import sha1
 from typing import Any, Final, TypeVar
@@ -41,6 +42,15 @@ _EDITABLE = {
 }  # fmt: skip
 _FOLLOWING = {"name", "table", "data_type", "foreign_key_table", "foreign_key_column"}
 """What a column has because of its type and its relation: it changes with these."""
+
+
+def document_of(taken: Mapping[str, Any], *, is_json: bool) -> str:
+    """A snapshot as text, to be kept in a file: JSON, or YAML."""
+    if is_json:
+        return json.dumps(taken, indent=2, ensure_ascii=False) + "\n"
+    import yaml
+
+    return yaml.safe_dump(taken, sort_keys=False, allow_unicode=True)
 
 
 class Snapshots:
