@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from datastead.ai.attempts import new_id
 from datastead.ai.budgets import Need
-from datastead.ai.ledger import Hold, Ledger, Settlement
+from datastead.ai.entries import Hold, Settlement
+from datastead.ai.ledger import Ledger
 from datastead.ai.requests import WHO
 from datastead.context import system_clock
 from datastead.data import system

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from datastead import Actor, Context, Settings
 from datastead.ai.attempts import new_id
-from datastead.ai.ledger import Ledger, Settlement
+from datastead.ai.entries import Settlement
+from datastead.ai.ledger import Ledger
 from datastead.ai.results import GenerationResult
 from datastead.ai.windows import window_end, window_start
 from datastead.data import system

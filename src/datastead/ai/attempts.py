@@ -10,7 +10,7 @@ import orjson
 
 from datastead.ai.bounds import estimate_prompt, estimate_tokens
 from datastead.ai.budgets import Warnings
-from datastead.ai.ledger import SettledState, Settlement
+from datastead.ai.entries import SettledState, Settlement
 from datastead.ai.plans import Plan, Request
 from datastead.ai.prices import Price, cost_nano_usd
 from datastead.ai.results import AttemptMade, Collected, GenerationResult

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from datastead.ai.attempts import new_id
 from datastead.ai.budgets import Need
-from datastead.ai.ledger import Answered, Held, Hold, Ledger, Settlement
+from datastead.ai.entries import Answered, Held, Hold, Settlement
+from datastead.ai.ledger import Ledger
 from datastead.ai.plans import Caching, Plan, json_of
 from datastead.ai.results import AttemptMade, GenerationResult
 from datastead.data import system

@@ -13,8 +13,9 @@ from datastead.ai.attempts import Attempt, explained, new_id
 from datastead.ai.breaker import Breakers
 from datastead.ai.budgets import Need
 from datastead.ai.cache import ResponseCache
+from datastead.ai.entries import Answered, Doubtful, Elsewhere, Held, Hold, Outcome, Settlement, Uncapped
 from datastead.ai.fallback import fall_back, pass_over, pause_s, told
-from datastead.ai.ledger import Answered, Doubtful, Elsewhere, Held, Hold, Ledger, Outcome, Settlement, Uncapped
+from datastead.ai.ledger import Ledger
 from datastead.ai.observers import Observers
 from datastead.ai.plans import Plan, build_request
 from datastead.ai.prices import bound_nano_usd

@@ -6,22 +6,35 @@ Two short writes a call; statements are compiled once. Nothing of a call is kept
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
 
 from datastead.ai.batches import Batches
 from datastead.ai.budgets import Budgets, Need, Warnings
+from datastead.ai.entries import (
+    HELD_COLUMNS,
+    SETTLED_COLUMNS,
+    Answered,
+    Doubtful,
+    Elsewhere,
+    Held,
+    Hold,
+    Outcome,
+    Settlement,
+    Uncapped,
+    held_row,
+    json_text,
+    settled_row,
+)
 from datastead.ai.owner import is_dead, owner
 from datastead.ai.sums import share_writing
 from datastead.ai.windows import window_start
 from datastead.data import system
 from datastead.errors import CallInDoubt, DatasteadError
-from datastead.messages import Usage
 
 if TYPE_CHECKING:
     from datastead.context import Clock
@@ -36,114 +49,12 @@ LEASE_STEP = timedelta(seconds=1)
 
 DIED = "The process died while the call was under way: it may have been paid."
 
-Policy = Literal["retry", "reject"]
-SettledState = Literal["settled", "failed", "in_doubt", "cached"]
-
 _calls = system.ai_calls
 _answers = system.ai_answers
-_HELD_COLUMNS = (
-    "id", "state", "key", "attempt", "provider", "model", "purpose", "kind", "user", "role", "token", "flow", "run",
-    "step", "collection", "item", "field", "thread", "request_id", "held_tokens", "held_nano_usd", "price_state",
-    "price", "owner", "lease_until", "created_at", "prompt",
-)  # fmt: skip
-_SETTLED_COLUMNS = (
-    "state", "response_model", "response_id", "input_tokens", "output_tokens", "cache_read_tokens",
-    "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens",
-    "image_output_tokens", "reasoning_tokens", "service_tier", "provider_request_id", "cost_nano_usd", "cost_source",
-    "usage_source", "raw_usage", "finish_reason", "error_code", "error", "latency_ms",
-    "first_token_ms", "settled_at", "answer",
-)  # fmt: skip
 _HELD: sa.ColumnElement[str] = sa.literal_column("'held'")  # not a parameter: the index is of these rows only
 _DOUBTFUL: sa.ColumnElement[str] = sa.literal_column("'in_doubt'")
 _IS_OPEN = _calls.c.state.in_([_HELD, _DOUBTFUL])  # what is closed stays as it is: sums rely on it
 _IS_HELD = _calls.c.state == _HELD
-_NO_USAGE = Usage()
-
-
-@dataclass(slots=True)
-class Hold:
-    """A call that is about to be sent.
-
-    who: what `requests.who_of` gives. kind: `generate` or `embed`. need: the bound to hold. policy: what to do where an
-    earlier attempt is in doubt; None = go on, as this is a further attempt of the same call. prompt: JSON text, where
-    it is kept.
-    """
-
-    id: str
-    provider: str
-    model: str
-    who: Mapping[str, str | None]
-    need: Need
-    price_state: str
-    price: str
-    attempt: int = 1
-    key: str | None = None
-    purpose: str | None = None
-    kind: str = "generate"
-    policy: Policy | None = "retry"
-    prompt: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The call is held, as the key's so-manieth attempt. warnings: of budgets that only warn."""
-
-    attempt: int
-    warnings: Warnings = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The key has its answer already."""
-
-    answer: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """A call with this key is under way, and whoever makes it is alive."""
-
-
-@dataclass(frozen=True, slots=True)
-class Uncapped:
-    """A hard budget applies, and the call does not limit its output."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubtful:
-    """An earlier call with this key may have been paid."""
-
-    error: CallInDoubt
-
-
-Outcome = Held | Answered | Elsewhere | Uncapped | Doubtful
-
-
-@dataclass(slots=True)
-class Settlement:
-    """How an attempt ended.
-
-    state: `settled`, `failed`, `in_doubt` or `cached`. usage: None = nothing was used. answer: what is kept for the
-    key. recorded: the answer, where the ledger keeps it.
-    """
-
-    id: str
-    state: SettledState
-    usage: Usage | None
-    usage_source: str
-    cost_nano_usd: int | None
-    latency_ms: int
-    first_token_ms: int | None = None
-    response_id: str | None = None
-    response_model: str | None = None
-    provider_request_id: str | None = None
-    cost_source: str | None = None
-    finish_reason: str | None = None
-    error_code: str | None = None
-    error: str | None = None
-    key: str | None = None
-    answer: Mapping[str, Any] | None = None
-    recorded: Mapping[str, Any] | None = None
 
 
 class Ledger:
@@ -163,10 +74,10 @@ class Ledger:
         self._lease_from = datetime.min.replace(tzinfo=UTC)
         self._lease_until: Any = None
         prepare = database.prepare
-        self._insert = prepare(_calls.insert().values({name: _value(name) for name in _HELD_COLUMNS}))
+        self._insert = prepare(_calls.insert().values({name: _value(name) for name in HELD_COLUMNS}))
         self._update = prepare(
             _calls.update().where(_calls.c.id == sa.bindparam("call_id", None, _calls.c.id.type), _IS_OPEN)
-            .values({name: _value(name) for name in _SETTLED_COLUMNS})
+            .values({name: _value(name) for name in SETTLED_COLUMNS})
         )  # fmt: skip
         by_key = sa.bindparam("key", None, sa.String)
         self._attempts = prepare(
@@ -214,13 +125,13 @@ class Ledger:
 
     def settle(self, settlement: Settlement) -> Awaitable[None]:
         """Writes how an attempt ended, and its answer where it has a key."""
-        parameters = self._settled(settlement, self._clock())
+        parameters = settled_row(settlement, self._database.timestamp(self._clock()))
         return self._batches.write(lambda transaction: self._write_settled(transaction, settlement, parameters))
 
     async def reuse(self, hold: Hold, settlement: Settlement, saved_nano_usd: int | None) -> Outcome:
         """Writes the row of an answer that was not paid again. Nothing is held, so that no budget can refuse it."""
         now = self._clock()
-        held, settled = self._held(hold, now), self._settled(settlement, now)
+        held, settled = self._held(hold, now), settled_row(settlement, self._database.timestamp(now))
 
         def insert(transaction: "Transaction") -> Outcome:
             share_writing(transaction)
@@ -286,7 +197,7 @@ class Ledger:
         if settlement.key is None or settlement.answer is None:
             return
         answer = {"key": settlement.key, "call": settlement.id, "created_at": parameters["settled_at"],
-                  "answer": _json(settlement.answer)}  # fmt: skip
+                  "answer": json_text(settlement.answer)}  # fmt: skip
         transaction.raw(self._forget, answer)
         transaction.raw(self._remember, answer)
 
@@ -348,25 +259,7 @@ class Ledger:
             await asyncio.wait({self._folding})
 
     def _held(self, hold: Hold, now: datetime) -> dict[str, Any]:
-        return {
-            **hold.who,
-            "id": hold.id,
-            "state": "held",
-            "key": hold.key,
-            "attempt": hold.attempt,
-            "provider": hold.provider,
-            "model": hold.model,
-            "purpose": hold.purpose,
-            "kind": hold.kind,
-            "held_tokens": hold.need.tokens,
-            "held_nano_usd": hold.need.nano_usd,
-            "price_state": hold.price_state,
-            "price": hold.price,
-            "owner": owner(),
-            "lease_until": self._lease(now),
-            "created_at": self._database.timestamp(now),
-            "prompt": hold.prompt,
-        }
+        return held_row(hold, owner(), self._lease(now), self._database.timestamp(now))
 
     def _lease(self, now: datetime) -> Any:
         """When a call that is held now lapses; worked out once a second."""
@@ -374,38 +267,6 @@ class Ledger:
             self._lease_from = now.replace(microsecond=0)
             self._lease_until = self._database.timestamp(self._lease_from + LEASE)
         return self._lease_until
-
-    def _settled(self, settlement: Settlement, now: datetime) -> dict[str, Any]:
-        usage = settlement.usage or _NO_USAGE
-        return {
-            "call_id": settlement.id,
-            "state": settlement.state,
-            "response_model": settlement.response_model,
-            "response_id": settlement.response_id,
-            "input_tokens": usage.input,
-            "output_tokens": usage.output,
-            "cache_read_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
-            "cache_write_1h_tokens": usage.cache_write_1h,
-            "audio_input_tokens": usage.audio_input,
-            "audio_output_tokens": usage.audio_output,
-            "image_input_tokens": usage.image_input,
-            "image_output_tokens": usage.image_output,
-            "reasoning_tokens": usage.reasoning,
-            "service_tier": usage.tier,
-            "provider_request_id": settlement.provider_request_id,
-            "cost_nano_usd": settlement.cost_nano_usd,
-            "cost_source": settlement.cost_source,
-            "usage_source": settlement.usage_source,
-            "raw_usage": None if usage.raw is None else _json(usage.raw),
-            "finish_reason": settlement.finish_reason,
-            "error_code": settlement.error_code,
-            "error": settlement.error,
-            "latency_ms": settlement.latency_ms,
-            "first_token_ms": settlement.first_token_ms,
-            "settled_at": self._database.timestamp(now),
-            "answer": None if settlement.recorded is None else _json(settlement.recorded),
-        }
 
 
 def _value(name: str) -> sa.BindParameter[Any]:
@@ -421,10 +282,6 @@ def _in_doubt(hold: Hold, call: str) -> CallInDoubt:
         f"An earlier call for `{hold.key}` may have been paid already (call `{call}`): it is not made again, as the"
         " policy is `reject`.", key=hold.key, call=call,
     )  # fmt: skip
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
 
 
 def _parsed(value: Any) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 if TYPE_CHECKING:
     from datastead.ai.attempts import Attempt
-    from datastead.ai.ledger import Settlement
+    from datastead.ai.entries import Settlement
     from datastead.ai.plans import Plan, Target
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from datastead.ai.attempts import Attempt
-    from datastead.ai.ledger import Settlement
+    from datastead.ai.entries import Settlement
     from datastead.ai.plans import Plan, Target
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError

@@ -9,7 +9,7 @@ import orjson
 
 from datastead.ai.bounds import FRAME_TOKENS, Bounds, bounds_of
 from datastead.ai.endpoints import Source
-from datastead.ai.ledger import Policy
+from datastead.ai.entries import Policy
 from datastead.ai.models import ModelDefinition
 from datastead.ai.prices import Price
 from datastead.ai.results import AttemptMade, GenerationResult

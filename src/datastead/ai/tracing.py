@@ -19,7 +19,7 @@ from datastead.messages import Attachment, Message, Part, Reasoning, Text, ToolC
 
 if TYPE_CHECKING:
     from datastead.ai.attempts import Attempt
-    from datastead.ai.ledger import Settlement
+    from datastead.ai.entries import Settlement
     from datastead.ai.plans import Plan, Target
     from datastead.ai.results import GenerationResult
     from datastead.errors import AIError
