@@ -110,6 +110,21 @@ def test_a_tree_of_items_is_read_with_arguments_on_each_level(blog: Blog) -> Non
     ]}  # fmt: skip
 
 
+def test_a_single_item_is_hidden_by_what_does_not_let_it_through(blog: Blog) -> None:
+    found = blog.data("""{ ~posts(sort: ["id"], limit: 3) {
+      bob: author(filter: {name: {_eq: "Bob"}}, limit: 0, sort: ["-id"]) { name posts(limit: 1) { title } }
+      author { name few: posts(limit: 1) { title } all: posts { title } }
+      found: author(search: "ann") { __typename }
+    } }""")
+    ann = {"name": "Ann", "few": [{"title": "Bread"}], "all": [{"title": "Bread"}, {"title": "Rye"}]}
+    bob = {"name": "Bob", "few": [{"title": "Salt"}], "all": [{"title": "Salt"}]}
+    seen = {"__typename": f"authors_{blog.mark}"}
+    assert found["posts"] == [
+        {"bob": None, "author": ann, "found": seen}, {"bob": None, "author": ann, "found": seen},
+        {"bob": {"name": "Bob", "posts": [{"title": "Salt"}]}, "author": bob, "found": None},
+    ]  # fmt: skip
+
+
 def test_types_and_functions_are_the_contracts(blog: Blog) -> None:
     found = blog.data(
         "query ($id: ID!) { ~posts_by_id(id: $id) { id big tags tags_func { count } at at_func { year month } views } }",

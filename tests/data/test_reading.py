@@ -108,7 +108,11 @@ NOT_TO_BE_ASKED: list[tuple[dict[str, Any], type[RequestError] | None]] = [
     ({"aggregate": {"sum": "title"}}, InvalidQuery), ({"aggregate": {"sum": "nope"}}, Forbidden),
     ({"aggregate": {"sum": "*"}}, InvalidQuery), ({"groupBy": "labels"}, InvalidQuery), ({"groupBy": "tags"}, InvalidQuery),
     ({"aggregate": {"count": "*"}, "sort": "title"}, InvalidQuery), ({"groupBy": "nope"}, Forbidden),
-    ({"deep": {"author": {"_limit": 1}}, "fields": "author.name"}, InvalidQuery), ({"fields": "views:x"}, Forbidden),
+    ({"deep": {"author": {"_limit": 1}}, "fields": "author.name"}, None), ({"fields": "views:x"}, Forbidden),
+    ({"deep": {"author": {"_filter": {"nope": 1}}}, "fields": "author.name"}, Forbidden),
+    ({"deep": {"author": {"_filter": {"age": "x"}}}, "fields": "author.name"}, InvalidQuery),
+    ({"deep": {"author": {"_filter": {"age": {"_nope": 1}}}}, "fields": "author.name"}, InvalidQuery),
+    ({"deep": {"nope": {"_filter": {"nope": 1}}, "title": {"_limit": 1}, "tags": {"_limit": 1}}, "fields": "id"}, None),
     ({"deep": {"tags": {"_filter": {"nope": 1}}}, "fields": "tags.id"}, Forbidden),
 ]  # fmt: skip
 """What is refused, and how. None: nothing is wrong with it."""
@@ -159,6 +163,54 @@ async def test_deep_reaches_through_every_kind_of_relation(library: Context) -> 
     assert found == [
         {"author": {"posts": [{"tags": [{"tag": {"name": "red"}}]}, {"tags": [{"tag": {"name": "red"}}]}]}}
     ]
+
+
+@pytest.mark.mariadb
+async def test_deep_hides_a_single_item_that_it_does_not_let_through(library: Context) -> None:
+    old = {"author": {"_filter": {"age": {"_gt": 35}}}}
+    found = await read(library, "posts", fields="id,author.name", deep=old, sort="author.name", limit=3)
+    assert found == [
+        {"id": 1, "author": None}, {"id": 2, "author": None}, {"id": 3, "author": {"name": "Bob"}},
+    ]  # fmt: skip
+    found = await read(library, "posts", fields="author.name", deep=old, filter={"id": 1, "author": {"name": "Ann"}})
+    assert found == [{"author": None}]
+    assert await read(library, "posts", fields="author", deep=old, filter={"id": 1}) == [{"author": 1}]
+    searched = {"author": {"_search": "bob", "_sort": "-id", "_limit": 0, "_page": 7}}
+    found = await read(library, "posts", fields="author.name", deep=searched, search="ir", sort="id")
+    assert found == [{"author": None}, {"author": {"name": "Bob"}}]
+    related = {"author": {"_filter": {"posts": {"title": {"_in": ["Second", "x"]}}}, "posts": {"_limit": 1}}}
+    found = await read(library, "posts", fields="author.posts.title", deep=related, filter={"id": {"_neq": 4}})
+    assert found == [
+        {"author": {"posts": [{"title": "First"}]}}, {"author": {"posts": [{"title": "First"}]}}, {"author": None},
+    ]  # fmt: skip
+
+
+async def test_the_filters_of_one_select_are_bounded_together(library: Context) -> None:
+    names = [f"a{number}" for number in range(3)]
+    deep = {name: {"_filter": {"age": {"_in": list(range(2000))}}} for name in names}
+    asked = {"alias": dict.fromkeys(names, "author"), "deep": deep}
+    with pytest.raises(InvalidQuery):
+        await read(library, "posts", fields="a0.name", **asked)
+    deep = {name: {"_filter": {"_or": [{"age": 30}] * 200}} for name in names}
+    with pytest.raises(InvalidQuery):
+        await read(library, "posts", fields="a0.name", **asked | {"deep": deep})
+
+
+async def test_deep_filters_single_items_by_their_names_and_at_every_level(library: Context) -> None:
+    found = await read(
+        library, "posts", filter={"id": {"_lte": 3}}, alias={"old": "author", "young": "author"},
+        fields="old.called,young.name", deep={
+            "old": {"_filter": {"age": {"_gt": 35}}, "_alias": {"called": "name"}},
+            "young": {"_filter": {"age": {"_lte": 35}}},
+        },
+    )  # fmt: skip
+    assert found == [
+        {"old": None, "young": {"name": "Ann"}}, {"old": None, "young": {"name": "Ann"}},
+        {"old": {"called": "Bob"}, "young": None},
+    ]  # fmt: skip
+    deep = {"tags": {"_filter": {"tag": {"_nnull": True}}, "tag": {"_filter": {"name": "red"}}, "_sort": "id"}}
+    found = await read(library, "posts", filter={"id": 1}, fields="tags.tag.name", deep=deep)
+    assert found == [{"tags": [{"tag": {"name": "red"}}, {"tag": None}]}]
 
 
 async def test_items_are_summed_up(library: Context) -> None:
@@ -226,6 +278,9 @@ async def test_the_items_of_several_collections_are_read_through_one_field(libra
     ]
     found = await read(library, "posts", filter={"id": 1}, fields="blocks.item.text")
     assert found == [{"blocks": [{"item": {"text": "Hello"}}, {"item": {"text": "A cat"}}]}]
+    deep = {"blocks": {"item:headings": {"_filter": {"text": "A cat"}}, "item:nope": {"_filter": {"text": "A cat"}}}}
+    found = await read(library, "posts", filter={"id": 1}, fields="blocks.kind,blocks.item.text", deep=deep)
+    assert found == [{"blocks": [{"kind": "headings", "item": None}, {"kind": "pictures", "item": {"text": "A cat"}}]}]
     found = await read(
         library, "posts", fields="id", filter={"blocks": {"item:pictures": {"text": {"_contains": "cat"}}}}
     )

@@ -234,9 +234,21 @@ def queries(draw: Any) -> tuple[str, dict[str, Any]]:
     query["fields"] = draw(st.lists(st.sampled_from(LEAVES[collection]), min_size=1, max_size=3))
     if draw(st.booleans()):
         query["sort"] = draw(st.sampled_from([sign + name for name in leaves for sign in ("", "-")]))
-    if collection == "authors" and draw(st.booleans()):
-        query["deep"] = {"posts": draw(deep_queries())}
+    if draw(st.booleans()):
+        deep = {"posts": draw(deep_queries())} if collection == "authors" else {"author": draw(deep_of_one())}
+        query["deep"] = deep
     return collection, query
+
+
+@st.composite
+def deep_of_one(draw: Any) -> dict[str, Any]:
+    """What is asked of the author of each post."""
+    query: dict[str, Any] = {"_filter": draw(filters("authors", 1))} if draw(st.booleans()) else {}
+    if draw(st.booleans()):
+        query["_search"] = draw(st.sampled_from(["Ann", "1", "n"]))
+    if draw(st.booleans()):
+        query["posts"] = draw(deep_queries())
+    return query
 
 
 @st.composite

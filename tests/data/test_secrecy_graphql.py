@@ -23,7 +23,8 @@ PARTS = {
     "authors": ["id", "name", "age", "born", "born_func { year }", "posts { title views }", "posts_func { count }", "open",
                 'posts(filter: {views: {_gt: 2}}, sort: ["-title"], limit: 1) { id title }', 'a: posts(search: "Ann") { id }'],
     "posts": ["id", "title", "views", "status", "labels", "labels_func { count }", "at_func { hour }", "author { name age }",
-              "author { id posts { views title } }", "author { posts_func { count } born_func { month } }", "author { __typename }"],
+              "author { id posts { views title } }", "author { posts_func { count } born_func { month } }", "author { __typename }",
+              "author(filter: {age: {_gt: 2}}) { id }", 'b: author(search: "Ann") { posts(limit: 1) { id } }'],
 }  # fmt: skip
 FILTERS = {
     "authors": ["{age: {_gt: 2}}", '{name: {_contains: "n"}}', '{posts: {_some: {title: {_eq: "Ann"}}}}',

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from datastead.data.aggregates import Sums
 from datastead.data.conditions import conditions, matches
+from datastead.data.filters import EVERYTHING
 from datastead.data.functions import Call, call_of
 from datastead.data.links import Prepared
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Relation, Schema
-from datastead.data.selection import Many, Plan, Selection, Shape, Tree, paths_of, tree_of
+from datastead.data.selection import Many, One, Plan, Selection, Shape, Tree, paths_of, tree_of
 from datastead.data.sources import Build, Source
 from datastead.data.wire import Decoder, decoder
 from datastead.errors import Forbidden, InvalidQuery
@@ -37,7 +38,8 @@ def compile_read(
 ) -> Plan:
     """Raises `Forbidden` for fields that are unknown or hidden, `InvalidQuery` for what a field cannot be asked."""
     build = Build(schema, dialect, max_depth, conditions, rights)
-    compiler = _Compiler(build, prepare, dict(selection.aliases))
+    ones = {one.path: (number, one) for number, one in enumerate(selection.ones)}
+    compiler = _Compiler(build, prepare, dict(selection.aliases), ones)
     return compiler.sums(collection, selection) if selection.aggregate or selection.group else compiler.read(
         collection, selection
     )  # fmt: skip
@@ -58,6 +60,7 @@ class _Compiler:
     build: Build
     prepare: Prepare
     aliases: dict[str, str]
+    ones: dict[tuple[str, ...], tuple[int, One]]
     outputs: list[sa.ColumnElement[Any]] = field(default_factory=list)
     many: list[Many] = field(default_factory=list)
 
@@ -142,7 +145,7 @@ class _Compiler:
         for name, found in wanted:
             if found.kind == "one":
                 other = source.join(found.source)
-                key = self._output(_key_of(source, other, found))
+                key = self._output(self._let_through(other, _key_of(source, other, found), (*path, name)))
                 nested.append((name.partition(":")[0], key, self._shape(other, found.inner or {}, (*path, name))))
             elif found.kind == "many" and found.relation is not None:
                 key = self._output(source.table.c[source.key_of(found.relation)])
@@ -150,6 +153,15 @@ class _Compiler:
                 self.many.append(entry)
                 many.append(entry)
         return Shape(start, stop, names, decoders, tuple(nested), tuple(many))
+
+    def _let_through(self, other: Source, key: sa.ColumnElement[Any], path: tuple[str, ...]) -> sa.ColumnElement[Any]:
+        """The key of a single item; null where the item is not what is asked for."""
+        number, one = self.ones.get(path, (0, None))
+        if one is None:
+            return key
+        clauses = [conditions(other, one.node, (number + 1,))] if one.node != EVERYTHING else []
+        clauses += [matches(other, one.searched, f"s{number}")] if one.searched else []
+        return sa.case((sa.and_(*clauses), key)) if clauses else key
 
     def _scalars(
         self, source: Source, wanted: list[tuple[str, _Wanted]]
@@ -185,13 +197,13 @@ class _Compiler:
     def _expanded(self, source: Source, tree: Tree, path: tuple[str, ...]) -> dict[str, _Wanted]:
         """What to read, by the name under which it stands in the item."""
         wanted: dict[str, _Wanted] = {}
+        aliases = (dict(self.ones[path][1].aliases) if path in self.ones else {}) if path else self.aliases
         if "*" in tree:
             for name in source.fields():
                 wanted |= self._wanted(source, name, name, tree["*"], is_named=False)
         for name, inner in tree.items():
             if name != "*":
-                original = self.aliases.get(name, name) if not path else name
-                wanted |= self._wanted(source, name, original, inner, is_named=True)
+                wanted |= self._wanted(source, name, aliases.get(name, name), inner, is_named=True)
         return wanted
 
     def _wanted(self, source: Source, name: str, original: str, inner: Tree, *, is_named: bool) -> dict[str, _Wanted]:

@@ -284,41 +284,43 @@ class Search(NamedTuple):
     values: dict[str, Any]
 
 
-def search_of(term: str | None) -> Search:
-    """Parameters are `text`, `integer`, `float` and `uuid`."""
+def search_of(term: str | None, prefix: str = "s") -> Search:
+    """Parameters are `text`, `integer`, `float` and `uuid`, after the prefix."""
     if term is None:
         return Search((), {})
-    values: dict[str, Any] = {"s_text": term.lower()}
+    values: dict[str, Any] = {f"{prefix}_text": term.lower()}
     shape = ["text" if term.isascii() else "unicode"]
     for name, read in (("integer", _integer), ("float", _float), ("uuid", _uuid)):
         value = read(term.strip())
         if value is not None:
-            values[f"s_{name}"] = value
+            values[f"{prefix}_{name}"] = value
             shape.append(name)
     return Search(tuple(shape), values)
 
 
-def matches(source: Source, shape: Sequence[str]) -> Clause:
-    """Whether some field of the item holds the term."""
+def matches(source: Source, shape: Sequence[str], prefix: str = "s") -> Clause:
+    """Whether some field of the item holds the term. prefix: of its parameters."""
     clauses = [
         clause
         for item in source.fields().values()
-        if item.column is not None and not item.is_concealed and (clause := _matches(source, item, shape)) is not None
+        if item.column is not None
+        and not item.is_concealed
+        and (clause := _matches(source, item, shape, prefix)) is not None
     ]
     return sa.or_(*clauses) if clauses else sa.false()
 
 
-def _matches(source: Source, item: Field, shape: Sequence[str]) -> Clause | None:
+def _matches(source: Source, item: Field, shape: Sequence[str], prefix: str) -> Clause | None:
     column = source.column(item.name)
     if item.type in TEXT_TYPES:
         operator = _TextOperator("anywhere", folds=True, negated=False)
         text = _as_text(column, item, source.dialect)
-        return _found(text, sa.bindparam("s_text"), operator, source.dialect, beyond_ascii="unicode" in shape)
+        return _found(text, sa.bindparam(f"{prefix}_text"), operator, source.dialect, beyond_ascii="unicode" in shape)
     if item.type in NUMBER_TYPES:
         kinds = ("integer",) if item.type in {"integer", "bigInteger"} else ("float",)
-        return column == sa.bindparam(f"s_{kinds[0]}") if kinds[0] in shape else None
+        return column == sa.bindparam(f"{prefix}_{kinds[0]}") if kinds[0] in shape else None
     if item.type == "uuid" and "uuid" in shape:
-        return column == sa.bindparam("s_uuid")
+        return column == sa.bindparam(f"{prefix}_uuid")
     return None
 
 

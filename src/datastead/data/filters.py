@@ -112,6 +112,13 @@ def parse_filter(
     return Filter(parser.mapping(raw, None, 0), parser.values)
 
 
+def size_of(node: Node) -> int:
+    """How many conditions a filter has."""
+    if isinstance(node, Group):
+        return sum(map(size_of, node.nodes))
+    return size_of(node.node) if isinstance(node, Nested) else 1
+
+
 def padded(values: Sequence[Any]) -> list[Any]:
     """The values, the last one again and again up to a power of two: so that lists have few shapes."""
     if not values:

@@ -13,6 +13,7 @@ from datastead.data.engine import Fetch
 from datastead.data.filters import EVERYTHING, Filter, Limits, padded, parse_filter
 from datastead.data.payloads import encoder_of
 from datastead.data.query import Query
+from datastead.data.questions import Question, Values, question_of
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Schema
 from datastead.data.selection import Many, Plan, Row, Selection
@@ -37,68 +38,57 @@ class Reader:
         self._signature = None if rights is None else rights.signature
         self._database = ctx.services.database
         self._settings = ctx.services.settings
+        self._limits = Limits.of(ctx.services.settings)
 
     async def read(self, query: Query) -> list[Item]:
         """The items of the query, within its limit; its sums, where it asks for such."""
         limit, offset = query.window(self._settings.query_limit_default)
-        if limit == 0:
-            await self._check(query)
+        question = self._question(query)
+        if limit == 0:  # a query for nothing has to be valid, too
+            self._encode(self._plan(self._collection, question.selection), question.values, {})
             return []
-        found = self._filter(query)
-        search = search_of(query.search)
-        is_limited = limit is not None or offset > 0
-        selection = self._selection(query, found, search, is_limited=is_limited)
-        parameters = dict(search.values)
-        if is_limited:
-            parameters |= {"limit": 2**63 - 1 if limit is None else limit, "offset": offset}
+        parameters: dict[str, Any] = {}
+        if limit is not None or offset > 0:
+            question = replace(question, selection=replace(question.selection, is_limited=True))
+            parameters = {"limit": 2**63 - 1 if limit is None else limit, "offset": offset}
         items = await self._carry(
-            lambda fetch: self._select(fetch, selection, query, found.values, dict(parameters)), selection
+            lambda fetch: self._select(fetch, question, query, dict(parameters)), question.selection
         )
-        return [aggregates.nested(item) for item in items] if selection.aggregate else items
+        return [aggregates.nested(item) for item in items] if query.aggregate else items
 
-    def _selection(self, query: Query, found: Filter, search: Search, *, is_limited: bool = False) -> Selection:
-        return Selection(
-            tuple(query.fields),
-            found.node,
-            tuple(query.sort),
-            search.shape,
-            is_limited=is_limited,
-            aliases=tuple(query.alias.items()),
-            aggregate=tuple(query.aggregate),
-            group=tuple(query.group),
-            rights=self._signature,
-        )
+    def _question(self, query: Query, collection: Collection | None = None) -> Question:
+        asked = collection or self._collection
+        return question_of(self._schema, asked, query, self._parsed, self._limits, rights=self._signature)
 
-    async def _check(self, query: Query) -> None:
-        """A query for nothing has to be valid, too."""
-        found = self._filter(query)
-        plan = self._plan(self._collection, self._selection(query, found, search_of(None)))
-        self._encode(plan, found.values, {})
+    def _parsed(self, raw: Mapping[str, Any] | None) -> Filter:
+        return parse_filter(raw, self._ctx.actor, self._ctx.now, limits=self._limits)
 
     def check_filter(self, raw: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Raises what a query with this filter would, without running one. facts: see `parse_filter`."""
-        found = parse_filter(raw, self._ctx.actor, self._ctx.now, facts, limits=Limits.of(self._ctx.services.settings))
-        plan = self._plan(self._collection, self._selection(Query(), found, search_of(None)))
-        self._encode(plan, found.values, {})
+
+        def parse(_: Mapping[str, Any] | None) -> Filter:
+            return parse_filter(raw, self._ctx.actor, self._ctx.now, facts, limits=self._limits)
+
+        signature = self._signature
+        question = question_of(self._schema, self._collection, Query(), parse, self._limits, rights=signature)
+        self._encode(self._plan(self._collection, question.selection), question.values, {})
 
     async def read_keys(self, keys: Sequence[Any], query: Query) -> list[Item]:
         """The items with these keys, that the query's filter and search let through."""
         if query.aggregate or query.group:
             raise InvalidQuery("Items that are asked for by their keys have no sums.", reason="aggregate with keys")
-        encoded, filtered, search = self.encode_keys(keys), self._filter(query), search_of(query.search)
+        encoded, whole = self.encode_keys(keys), self._question(query)
         parts = [encoded[start : start + KEYS_AT_ONCE] for start in range(0, len(encoded), KEYS_AT_ONCE)]
-        whole = self._selection(query, filtered, search)
 
         def work(fetch: Fetch) -> list[Item]:
             found: list[Item] = []
             for part in parts:
                 known = padded(part)
-                parameters = {**search.values, **{f"key{number}": key for number, key in enumerate(known)}}
-                selection = replace(whole, keys=len(known))
-                found += self._select(fetch, selection, query, filtered.values, parameters)
+                question = replace(whole, selection=replace(whole.selection, keys=len(known)))
+                found += self._select(fetch, question, query, {f"key{number}": key for number, key in enumerate(known)})
             return found
 
-        found = await self._carry(work, (whole, len(parts))) if parts else []
+        found = await self._carry(work, (whole.selection, len(parts))) if parts else []
         return found if query.sort or len(encoded) == 1 else self._in_order(encoded, found)
 
     def _in_order(self, encoded: Sequence[Any], items: list[Item]) -> list[Item]:
@@ -130,7 +120,7 @@ class Reader:
         if "total_count" in query.meta:
             asked["total_count"] = (Filter(EVERYTHING, []), search_of(None))
         if "filter_count" in query.meta:
-            asked["filter_count"] = (self._filter(query), search_of(query.search))
+            asked["filter_count"] = (self._parsed(query.filter), search_of(query.search))
         if not asked:
             return {}
 
@@ -142,19 +132,16 @@ class Reader:
     def _count(self, fetch: Fetch, found: Filter, search: Search) -> int:
         selection = Selection((), found.node, searched=search.shape, is_counted=True, rights=self._signature)
         plan = self._plan(self._collection, selection)
-        return int(fetch(plan.prepared, self._encode(plan, found.values, dict(search.values)))[0][0])
+        return int(fetch(plan.prepared, self._encode(plan, (found.values,), dict(search.values)))[0][0])
 
     def defaults(self, query: Query) -> Item:
         """The item that there would be without any value given."""
-        plan = self._plan(self._collection, self._selection(query, Filter(EVERYTHING, []), search_of(None)))
+        question = self._question(replace(query, filter=None, search=None))
+        plan = self._plan(self._collection, question.selection)
         fields = self._collection.fields
         names = [*plan.shape.names, *(name for name, _, _ in plan.shape.nested)]
         item = {name: default_of(fields[name].column) if name in fields else None for name in names}
         return item | {many.name: [] for many in plan.many}
-
-    def _filter(self, query: Query) -> Filter:
-        limits = Limits.of(self._ctx.services.settings)
-        return parse_filter(query.filter, self._ctx.actor, self._ctx.now, limits=limits)
 
     def _plan(self, collection: Collection, selection: Selection) -> Plan:
         key = (collection.name, selection)
@@ -180,18 +167,10 @@ class Reader:
             return await self._database.reading(work, (self._collection.name, shape))
         return await connection.run(lambda transaction: work(transaction.raw))
 
-    def _select(
-        self,
-        fetch: Fetch,
-        selection: Selection,
-        query: Query,
-        values: Sequence[Any],
-        parameters: dict[str, Any],
-    ) -> list[Item]:
-        plan = self._plan(self._collection, selection)
-        items, owned = plan.items(fetch(plan.prepared, self._encode(plan, values, parameters)))
-        if query.deep:
-            _check_deep(query, plan)
+    def _select(self, fetch: Fetch, question: Question, query: Query, parameters: dict[str, Any]) -> list[Item]:
+        plan = self._plan(self._collection, question.selection)
+        given = self._encode(plan, question.values, parameters | question.terms)
+        items, owned = plan.items(fetch(plan.prepared, given))
         for many in plan.many:
             self._fill(fetch, many, owned[many.index], _asked(query, many))
         return items
@@ -212,23 +191,24 @@ class Reader:
         collection = self._schema.collection(relation.collection)
         primary = collection.primary.name if collection.primary else relation.field
         owners = padded(keys)
-        found, search = self._filter(asked), search_of(asked.search)
+        question = self._question(asked, collection)
         is_summed = bool(asked.aggregate or asked.group)
         by_hand = (relation.sort_field,) if relation.sort_field in collection.columns and not is_summed else ()
         sort = tuple(asked.sort) or by_hand
         limit, offset = asked.window(self._settings.query_limit_default)
         fields = tuple(asked.fields) if asked.fields != ("*",) else many.fields
         selection = replace(
-            self._selection(asked, found, search, is_limited=limit is not None or offset > 0),
+            question.selection,
+            is_limited=limit is not None or offset > 0,
             fields=() if is_summed else fields or (primary,),
             sort=sort,
             owned_by=relation.field,
             owners=len(owners),
         )
         parameters: dict[str, Any] = {f"owner{number}": key for number, key in enumerate(owners)}
-        parameters |= {"first": offset, "last": 2**63 - 1 if limit is None else offset + limit, **search.values}
+        parameters |= {"first": offset, "last": 2**63 - 1 if limit is None else offset + limit, **question.terms}
         plan = self._plan(collection, selection)
-        rows = fetch(plan.prepared, self._encode(plan, found.values, parameters))
+        rows = fetch(plan.prepared, self._encode(plan, question.values, parameters))
         items, owned = plan.items(rows)
         for inner in plan.many:
             self._fill(fetch, inner, owned[inner.index], _asked(asked, inner))
@@ -246,7 +226,7 @@ class Reader:
         """
         if self._collection.has_triggers or not _asks_for_fields_alone(query):
             return None
-        selection = self._selection(query, Filter(EVERYTHING, []), search_of(None))
+        selection = self._question(query).selection
         plan = self._plan(self._collection, replace(selection, keys=1))
         names = plan.shape.names
         if plan.shape.nested or self._is_limited(names) or not self._collection.columns.keys() >= set(names):
@@ -285,11 +265,11 @@ class Reader:
             return False
         return rule.rows() is not None or any(rule.guard(name) is not None for name in names)
 
-    def _encode(self, plan: Plan, values: Sequence[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    def _encode(self, plan: Plan, values: Values, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters, with the query's values and those of the rules."""
         for number, (encode, origin) in enumerate(zip(plan.encoders, plan.origins, strict=True)):
-            if len(origin) == 1:
-                value = values[origin[0]]
+            if len(origin) == 2:
+                value = values[origin[0]][origin[1]]
             else:
                 assert self._rights is not None
                 value = self._rights.value(*origin)
@@ -310,20 +290,3 @@ def _asks_for_fields_alone(query: Query) -> bool:
         query.filter or query.search or query.sort or query.alias or query.deep or query.aggregate or query.group
     )
     return is_whole and not any("(" in name or ":" in name for name in query.fields)
-
-
-def _cuts(query: Query) -> bool:
-    return bool(query.filter or query.sort or query.search or query.limit is not None or query.offset or query.page)
-
-
-def _check_deep(query: Query, plan: Plan, path: tuple[str, ...] = ()) -> None:
-    """Only what has several items can be filtered, sorted and cut. Raises `InvalidQuery` for the rest."""
-    many = {each.path for each in plan.many}
-    for name, asked in query.deep.items():
-        here = (*path, name)
-        if here in many:
-            continue
-        if asked.aggregate or asked.group or _cuts(asked):
-            reason = f"`deep` of `{'.'.join(here)[:100]}`: this is not among the fields asked for, or has one item only"
-            raise InvalidQuery(f"{reason}.", reason=reason)
-        _check_deep(asked, plan, here)

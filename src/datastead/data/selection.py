@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from datastead.data.filters import EVERYTHING, Node
 from datastead.data.links import Prepared
@@ -18,13 +18,27 @@ Tree = dict[str, "Tree"]
 Waiting = list[list[tuple[Any, dict[str, Any]]]]
 
 
+class One(NamedTuple):
+    """What is asked of a field that refers to one item.
+
+    path: the names that lead to it. node, searched: an item that they do not let through is not shown. aliases: name
+    and field, of the item's.
+    """
+
+    path: tuple[str, ...]
+    node: Node
+    searched: tuple[str, ...]
+    aliases: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What to select: the shape of a read, hashable, so that its plan can be kept.
 
     keys: how many primary keys are asked for, or None. owned_by, owners: of a to-many level, the field that refers to
     the owners, and how many they are. searched: what the term can be read as (`Search.shape`). aliases: name and field.
-    aggregate, group: sums in place of items. rights: the signature of what the actor may see; None = everything.
+    aggregate, group: sums in place of items. ones: what `deep` asks of single
+    items. rights: the signature of what the actor may see; None = everything.
     """
 
     fields: tuple[str, ...] = ("*",)
@@ -40,6 +54,7 @@ class Selection:
     aggregate: tuple[tuple[str, str], ...] = ()
     group: tuple[str, ...] = ()
     rights: Signature | None = None
+    ones: tuple[One, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ Clause = sa.ColumnElement[bool]
 Origin = tuple[Any, ...]
 
 MAX_JOINS = 40
-QUERY: Origin = ()
-"""The origin of values that come with the query; those of a rule have its collection and grant."""
+QUERY: Origin = (0,)
+"""The origin of values that come with the query's own filter, the first of `Values`; those of a rule have its
+collection and grant."""
 
 
 @dataclass

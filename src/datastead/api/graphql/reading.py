@@ -24,6 +24,7 @@ from graphql import (
 from graphql.execution import get_argument_values, get_directive_values
 
 from datastead.data.query import Query
+from datastead.data.selection import Tree
 from datastead.errors import InvalidQuery
 from datastead.settings import Settings
 
@@ -31,6 +32,7 @@ Item = dict[str, Any]
 Info = GraphQLResolveInfo[Any]
 Read = Callable[[Item], Any]
 Shape = dict[str, Read]
+Path = tuple[str, ...]
 TYPE_KEY = "\0type"
 """In a value of a union: the collection."""
 FUNCTIONS_OF = "\0functions of "
@@ -54,7 +56,7 @@ class Budget:
             raise _too_much("more than one of the mutations `auth_*`")
 
     def take_select(self) -> None:
-        """One list more."""
+        """One list more, or a single item that has arguments."""
         self.selects -= 1
         if self.selects < 0:
             raise _too_much("more lists and items than `GRAPHQL_MAX_SELECTS`")
@@ -68,47 +70,55 @@ class Budget:
 
 @dataclass
 class Level:
-    """One SELECT that is being put together. below: those of the lists in it, by path."""
+    """One SELECT that is being put together.
+
+    aliases: name and field, by the path to the item whose fields they are. ones: what single items are asked for with.
+    below: the levels of the lists in it. asked: under which path each field is read with which arguments. taken: those
+    paths.
+    """
 
     query: Query
     fields: dict[str, None] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
-    below: dict[tuple[str, ...], "Level"] = field(default_factory=dict)
-    asked: dict[tuple[tuple[str, ...], bytes], tuple[str, ...]] = field(default_factory=dict)
+    aliases: dict[Path, dict[str, str]] = field(default_factory=dict)
+    ones: dict[Path, Query] = field(default_factory=dict)
+    below: dict[Path, "Level"] = field(default_factory=dict)
+    asked: dict[tuple[Path, bytes], Path] = field(default_factory=dict)
+    taken: set[Path] = field(default_factory=set)
 
     def finished(self) -> Query:
         """The query."""
-        tree: dict[str, Any] = {}
-        for path, level in self.below.items():
+        tree: Tree = {}
+        for path in (*self.below, *self.ones, *self.aliases):
             place = tree
-            for name in path[:-1]:
+            for name in path:
                 place = place.setdefault(name, {})
-            place[path[-1]] = level.finished()
-        return replace(self.query, fields=tuple(self.fields), alias=self.aliases, deep=_deep(tree))
+        return replace(self._built((), tree), fields=tuple(self.fields))
 
-    def list_at(self, path: tuple[str, ...], arguments: bytes, query: Query, wanted: str) -> tuple[str, "Level"]:
-        """The name and the level of a list. One that is asked for in several ways has several names."""
+    def _built(self, path: Path, tree: Tree) -> Query:
+        if path in self.below:
+            return self.below[path].finished()
+        own = self.ones.get(path, Query()) if path else self.query
+        deep = {name: self._built((*path, name), inner) for name, inner in tree.items()}
+        return replace(own, alias=self.aliases.get(path, {}), deep=deep)
+
+    def path_of(self, path: Path, arguments: bytes, wanted: str) -> tuple[Path, bool]:
+        """The path of a field that is asked for with these arguments, and whether nobody has asked for that before.
+
+        A field that is asked for in several ways has several names.
+        """
         known = self.asked.get((path, arguments))
-        if known is None:
-            known = path if path not in self.below else self._renamed(path, wanted)
-            self.asked[path, arguments] = known
-            self.below[known] = Level(query)
-            self.fields[".".join(known)] = None
-        return known[-1], self.below[known]
-
-    def _renamed(self, path: tuple[str, ...], wanted: str) -> tuple[str, ...]:
-        if len(path) > 1:
-            raise InvalidQuery(
-                f"`{path[-1]}` below `{path[-2]}` can be asked for in one way only: give both the same arguments.",
-                reason="one list in several ways",
-            )
-        name = f"{wanted}__{len(self.aliases)}"
-        self.aliases[name] = path[0]
-        return (name,)
-
-
-def _deep(tree: Mapping[str, Any]) -> dict[str, Query]:
-    return {name: each if isinstance(each, Query) else Query(deep=_deep(each)) for name, each in tree.items()}
+        if known is not None:
+            return known, False
+        if path in self.taken:
+            names = self.aliases.setdefault(path[:-1], {})
+            name = f"{wanted}__{len(names)}"
+            names[name] = path[-1]
+            found = (*path[:-1], name)
+        else:
+            found = path
+        self.asked[path, arguments] = found
+        self.taken.add(found)
+        return found, True
 
 
 class Selection:
@@ -165,9 +175,7 @@ class Selection:
         given = {name: arguments.get(name) for name in LISTS}
         return Query.parse({**given, "filter": unfolded(given["filter"])}, self._settings)
 
-    def _visit(
-        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int
-    ) -> Shape:
+    def _visit(self, level: Level, path: Path, of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int) -> Shape:
         """Adds what the nodes select of a type to the level; how it is read from the item there."""
         most = self._settings.max_relational_depth
         if depth > most:
@@ -187,44 +195,51 @@ class Selection:
             elif kind == "many":
                 shape[key] = self._many(level, path, of, fields, depth)
             elif kind == "one":
-                inner = cast("GraphQLObjectType", get_named_type(of.fields[name].type))
-                below = self._visit(level, (*path, name), inner, fields, depth + 1)
-                if not below:
-                    level.fields[".".join((*path, name, inner.extensions["key"]))] = None
-                shape[key] = _one(name, below)
+                shape[key] = self._one(level, path, of, fields, depth)
             else:
                 shape[key] = self._any(level, path, of, fields, depth)
         if not shape and not path:
             level.fields[of.extensions["key"]] = None  # only `__typename`
         return shape
 
-    def _calls(
-        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], name: str
-    ) -> Read:
+    def _calls(self, level: Level, path: Path, of: GraphQLObjectType, nodes: Sequence[FieldNode], name: str) -> Read:
         inner = cast("GraphQLObjectType", get_named_type(of.fields[nodes[0].name.value].type))
         parts = {key: each[0].name.value for key, each in self._collected(nodes, inner).items()}
         wanted = {key: part for key, part in parts.items() if part != "__typename"}
         level.fields |= dict.fromkeys(".".join((*path, f"{part}({name})")) for part in wanted.values())
         return lambda row: {key: row[f"{name}_{part}"] for key, part in wanted.items()}
 
-    def _many(
-        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int
-    ) -> Read:
-        node = nodes[0]
-        arguments = get_argument_values(of.fields[node.name.value], node, self._info.variable_values)
-        told = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS, default=str)
-        count = len(level.below)
-        key = node.alias.value if node.alias else node.name.value
-        name, inner = level.list_at((*path, node.name.value), told, self._query(arguments), key)
-        if len(level.below) > count:
+    def _one(self, level: Level, path: Path, of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int) -> Read:
+        """A field that refers to one item: its arguments may hide that."""
+        place, query = self._place(level, path, of, nodes[0])
+        if query is not None and query != Query():
             self._budget.take_select()
-        target = cast("GraphQLObjectType", get_named_type(of.fields[node.name.value].type))
-        below = self._visit(inner, (), target, nodes, depth + 1)
-        return lambda row: [projected(each, below) for each in row.get(name) or ()]
+            level.ones[place] = query
+        inner = cast("GraphQLObjectType", get_named_type(of.fields[nodes[0].name.value].type))
+        below = self._visit(level, place, inner, nodes, depth + 1)
+        if not below:
+            level.fields[".".join((*place, inner.extensions["key"]))] = None
+        return _one(place[-1], below)
 
-    def _any(
-        self, level: Level, path: tuple[str, ...], of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int
-    ) -> Read:
+    def _many(self, level: Level, path: Path, of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int) -> Read:
+        place, query = self._place(level, path, of, nodes[0])
+        if query is not None:
+            self._budget.take_select()
+            level.below[place] = Level(query)
+            level.fields[".".join(place)] = None
+        target = cast("GraphQLObjectType", get_named_type(of.fields[nodes[0].name.value].type))
+        below = self._visit(level.below[place], (), target, nodes, depth + 1)
+        return lambda row: [projected(each, below) for each in row.get(place[-1]) or ()]
+
+    def _place(self, level: Level, path: Path, of: GraphQLObjectType, node: FieldNode) -> tuple[Path, Query | None]:
+        """The path of a related field, and what its arguments ask for, where that is new."""
+        name = node.name.value
+        arguments = get_argument_values(of.fields[name], node, self._info.variable_values)
+        told = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS, default=str)
+        place, is_new = level.path_of((*path, name), told, node.alias.value if node.alias else name)
+        return place, self._query(arguments) if is_new else None
+
+    def _any(self, level: Level, path: Path, of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int) -> Read:
         """A field that refers to items of several collections."""
         name = nodes[0].name.value
         union = cast("GraphQLUnionType", get_named_type(of.fields[name].type))

@@ -64,7 +64,8 @@ class Types:
             listed = GraphQLList(self.item(link.target))
             made[item.name] = GraphQLField(listed, self.list_arguments(link.target), extensions={"kind": "many"})
         elif link is not None and link.kind == "one" and link.target:
-            made[item.name] = GraphQLField(self.item(link.target), extensions={"kind": "one"})
+            arguments = self.list_arguments(link.target)
+            made[item.name] = GraphQLField(self.item(link.target), arguments, extensions={"kind": "one"})
         elif link is not None and link.relation.collection_field in visible:
             says = {"kind": "any", "says": link.relation.collection_field}
             made[item.name] = GraphQLField(self._union(item, link.targets), extensions=says)
@@ -91,7 +92,7 @@ class Types:
         return self._unions[name]
 
     def list_arguments(self, name: str) -> dict[str, GraphQLArgument]:
-        """What a list can be asked for with."""
+        """What a list can be asked for with. One item can, too: as in the contract, filters and terms may hide it."""
         return {
             "filter": GraphQLArgument(self.filter(name)),
             "sort": GraphQLArgument(GraphQLList(GraphQLString)),
