@@ -86,6 +86,20 @@ def test_a_file_is_fetched_and_called_after_its_address(importer: FileServer, el
     assert importer.fetch(f"/assets/{row['id']}").body == PNG
 
 
+def test_a_file_is_fetched_by_graphql_by_the_same_rules(importer: FileServer, elsewhere: str) -> None:
+    text = """mutation ($u: String!, $d: create_directus_files_input) { import_file(url: $u, data: $d) {
+        description type width } }"""
+
+    def ask(path: str) -> Any:
+        variables = {"u": elsewhere + path, "d": {"description": "d"}}
+        return importer.post("/graphql/system", {"query": text, "variables": variables}).json
+
+    assert ask("/here") == {"data": {"import_file": {"description": "d", "type": "image/png", "width": 9}}}
+    assert ask("/away")["errors"][0]["extensions"]["code"] == "REQUEST_REFUSED"
+    public = importer.public.post("/graphql/system", {"query": text})
+    assert public.code == "GRAPHQL_VALIDATION"
+
+
 def test_a_name_that_the_server_gives_or_the_caller_goes_before(importer: FileServer, elsewhere: str) -> None:
     named = importer.post("/files/import", {"url": f"{elsewhere}/named"})
     assert named.data["filename_download"] == "report.txt"

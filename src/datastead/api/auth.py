@@ -12,6 +12,7 @@ from datastead.api.openapi import body_of
 from datastead.api.request import Body, Visitor, services_of
 from datastead.auth import login, recovery
 from datastead.auth.tokens import session_of
+from datastead.context import Context
 from datastead.errors import InvalidCredentials, InvalidToken, TokenExpired
 from datastead.settings import Settings
 
@@ -35,27 +36,15 @@ async def log_in(ctx: Visitor, body: Body) -> Response:
 @router.post("/refresh", openapi_extra=body_of(**_TOKEN))
 async def refresh(ctx: Visitor, request: Request) -> Response:
     """New tokens for a refresh token, which is valid once, or for a session's cookie."""
-    body = await _body(request)
-    mode = mode_of(body, "json" if "refresh_token" in body else "cookie")
-    session = await login.refresh(ctx, _refresh_token(request, body, mode), mode)
+    session, mode = await refreshed(ctx, request, await _body(request))
     return answer_of(ctx.services.settings, session, mode)
 
 
 @router.post("/logout", openapi_extra=body_of(**_TOKEN))
 async def log_out(ctx: Visitor, request: Request) -> Response:
     """Ends a session, and takes its cookie away."""
-    body = await _body(request)
-    mode, settings = mode_of(body, "json" if "refresh_token" in body else "cookie"), ctx.services.settings
     answer = NoContent()
-    if mode == "session":
-        request.app.state.authenticator.forget(request.cookies.get(settings.session_cookie_name, ""))
-    if mode != "json":
-        _set_cookie(answer, settings, mode, "", 0)
-    try:
-        token = _refresh_token(request, body, mode)
-    except (InvalidCredentials, InvalidToken, TokenExpired):
-        return answer  # what is no session, or no longer, is over already
-    await login.log_out(ctx, token)
+    await end_session(ctx, request, await _body(request), answer)
     return answer
 
 
@@ -90,16 +79,41 @@ async def _body(request: Request) -> dict[str, Any]:
     return {} if body is None else object_of(body)
 
 
+async def refreshed(ctx: Context, request: Request, given: dict[str, Any]) -> tuple[login.Session, login.Mode]:
+    """A session with new tokens, and its mode. given: `{mode, refresh_token}`, each of which may be missing."""
+    mode = _mode_of_known(given)
+    return await login.refresh(ctx, _refresh_token(request, given, mode), mode), mode
+
+
+async def end_session(ctx: Context, request: Request, given: dict[str, Any], answer: Response) -> None:
+    """Ends a session, and takes its cookie away with the answer. given: as for `refreshed`."""
+    mode, settings = _mode_of_known(given), ctx.services.settings
+    if mode == "session":
+        request.app.state.authenticator.forget(request.cookies.get(settings.session_cookie_name, ""))
+    if mode != "json":
+        _set_cookie(answer, settings, mode, "", 0)
+    try:
+        token = _refresh_token(request, given, mode)
+    except (InvalidCredentials, InvalidToken, TokenExpired):
+        return  # what is no session, or no longer, is over already
+    await login.log_out(ctx, token)
+
+
 def answer_of(settings: Settings, session: login.Session, mode: login.Mode) -> Response:
     """What a client gets of a new session: tokens, a cookie, or one of each."""
+    answer = data(tokens_of(session, mode))
+    set_session_cookie(answer, settings, session, mode)
+    return answer
+
+
+def tokens_of(session: login.Session, mode: login.Mode) -> dict[str, Any]:
+    """What a client is shown of a session: what is in a cookie is not."""
     shown: dict[str, Any] = {"expires": session.expires_ms}
     if mode == "json":
         shown["refresh_token"] = session.refresh_token
     if mode != "session":
         shown["access_token"] = session.access_token
-    answer = data(shown)
-    set_session_cookie(answer, settings, session, mode)
-    return answer
+    return shown
 
 
 def set_session_cookie(answer: Response, settings: Settings, session: login.Session, mode: login.Mode) -> None:
@@ -127,6 +141,11 @@ def mode_of(body: dict[str, Any], otherwise: login.Mode) -> login.Mode:
         if given == mode:
             return mode
     raise invalid(f"`mode` has to be one of {', '.join(f'`{mode}`' for mode in MODES)}.")
+
+
+def _mode_of_known(given: dict[str, Any]) -> login.Mode:
+    """Of a session that there is: without a refresh token it has a cookie."""
+    return mode_of(given, "json" if "refresh_token" in given else "cookie")
 
 
 def _refresh_token(request: Request, body: dict[str, Any], mode: login.Mode) -> str:

@@ -15,6 +15,7 @@ from datastead.api.request import context_of, parameters_of
 from datastead.errors import DatasteadError
 
 if TYPE_CHECKING:
+    from datastead.api.graphql.call import Exchange
     from datastead.api.graphql.service import Graphql
 
 Scoped = Literal["items", "system"]
@@ -45,7 +46,17 @@ class GraphqlEndpoint:
             asked = {**parameters, "variables": _variables(parameters.get("variables"))}
         else:
             asked = object_of(await read_json(request, max_size=ctx.services.settings.max_payload_size))
-        return Json(await graphql.answer(ctx, self._scope, asked, may_change=not is_read))
+        exchange = _exchange(request)
+        found = await graphql.answer(ctx, self._scope, asked, exchange, may_change=not is_read)
+        return Json(
+            found, headers=[(name, value) for name, value in exchange.answer.raw_headers if name == b"set-cookie"]
+        )
+
+
+def _exchange(request: Request) -> "Exchange":
+    from datastead.api.graphql.call import Exchange as Made
+
+    return Made(request, Response())
 
 
 def graphql_of(app: Any) -> "Graphql":

@@ -85,7 +85,7 @@ def install_reference(app: FastAPI) -> None:
     page = files("datastead.api").joinpath("docs.html").read_text(encoding="utf-8")
 
     async def openapi(_: Request) -> Response:
-        return Json(_openapi(app))
+        return Json(openapi_of(app))
 
     async def docs(_: Request) -> Response:
         return HTMLResponse(page, headers={"content-security-policy": _POLICY})
@@ -98,8 +98,8 @@ def install_reference(app: FastAPI) -> None:
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Made on first use: it takes longer than all the rest of the start."""
+def openapi_of(app: FastAPI) -> dict[str, Any]:
+    """The reference, as OpenAPI. Made on first use: it takes longer than all the rest of the start."""
     if app.openapi_schema is None:
         found = get_openapi(
             title="Datastead",

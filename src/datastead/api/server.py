@@ -41,6 +41,11 @@ async def ping() -> Response:
 @router.get("/info")
 async def info(ctx: RequestContext) -> Response:
     """What the project is called; for those who are signed in also what is switched on."""
+    return data(await info_of(ctx))
+
+
+async def info_of(ctx: Context) -> dict[str, Any]:
+    """What the project is called; for those who are signed in also what is switched on."""
     found: dict[str, Any] = {"project": await _project(ctx), "setupCompleted": True}
     if ctx.actor.user is not None:
         settings = ctx.services.settings
@@ -60,21 +65,26 @@ async def info(ctx: RequestContext) -> Response:
             **({"uploads": {"chunkSize": settings.tus_chunk_size}} if settings.tus_enabled else {}),
             "version": datastead.__version__,
         }
-    return data(found)
+    return found
 
 
 @router.get("/health")
 async def health(request: Request, ctx: RequestContext) -> Response:
     """Whether the database, the storages and mail are well. Administrators see what was checked; 503 for an error."""
-    health: Health = request.app.state.health
+    found = await health_of(ctx, request.app.state.health)
+    answer = Json(found, 503 if found["status"] == "error" else 200)
+    answer.raw_headers[0] = (b"content-type", b"application/health+json; charset=utf-8")
+    return answer
+
+
+async def health_of(ctx: Context, health: Health) -> dict[str, Any]:
+    """`{status}`; for administrators also what was checked."""
     report = await health.report()
     found: dict[str, Any] = {"status": report.status}
     if ctx.actor.is_admin:
         service = ctx.services.settings.public_url
         found |= {"releaseId": datastead.__version__, "serviceId": service, "checks": report.checks}
-    answer = Json(found, 503 if report.status == "error" else 200)
-    answer.raw_headers[0] = (b"content-type", b"application/health+json; charset=utf-8")
-    return answer
+    return found
 
 
 def _websocket(settings: Settings) -> Any:

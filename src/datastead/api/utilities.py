@@ -34,32 +34,25 @@ _MOVE = {"type": "object", "required": ["item", "to"], "properties": {"item": _K
 @router.post("/hash/generate", openapi_extra=json_body(OBJECT))
 async def generate_hash(ctx: RequestContext, body: Body) -> Response:
     """An argon2 hash of `string`."""
-    _require_user(ctx)
-    return data(await hash_password(_text(body, "string")))
+    return data(await hashed(ctx, body))
 
 
 @router.post("/hash/verify", openapi_extra=json_body(OBJECT))
 async def verify_hash(ctx: RequestContext, body: Body) -> Response:
     """Whether `hash` is one of `string`."""
-    _require_user(ctx)
-    return data(await verify_password(_text(body, "hash"), _text(body, "string")))
+    return data(await is_hash(ctx, body))
 
 
 @router.get("/random/string")
 async def random_string(ctx: RequestContext, parameters: Parameters) -> Response:
     """A text that nobody can guess, of `length` letters, digits, `-` and `_`."""
-    _require_user(ctx)
-    length = _length(parameters.get("length"))
-    return data(secrets.token_urlsafe(length)[:length])
+    return data(random_text(ctx, parameters.get("length")))
 
 
 @router.post("/sort/{collection}", openapi_extra=json_body(_MOVE))
 async def sort_items(ctx: RequestContext, collection: str, body: Body) -> Response:
     """Puts the item `item` where the item `to` is, in the order that the collection's sort field keeps."""
-    for name in ("item", "to"):
-        if not is_key(body.get(name)):
-            raise invalid(f"`{name}` has to be the key of an item.")
-    await move(ctx, collection, body["item"], body["to"])
+    await sort(ctx, collection, body)
     return NoContent()
 
 
@@ -73,9 +66,41 @@ async def revert_item(ctx: RequestContext, revision: str) -> Response:
 @router.post("/cache/clear")
 async def clear_cache(ctx: RequestContext) -> Response:
     """Lets go of what this process keeps of the schema; it is read again with the next request."""
+    forget_schema(ctx)
+    return data(None)
+
+
+async def hashed(ctx: Context, given: Mapping[str, Any]) -> str:
+    """A hash of `string`, for whoever is signed in. Raises `InvalidPayload`, `InvalidCredentials`."""
+    _require_user(ctx)
+    return await hash_password(_text(given, "string"))
+
+
+async def is_hash(ctx: Context, given: Mapping[str, Any]) -> bool:
+    """Whether `hash` is one of `string`, for whoever is signed in. Raises as `hashed`."""
+    _require_user(ctx)
+    return await verify_password(_text(given, "hash"), _text(given, "string"))
+
+
+def random_text(ctx: Context, wanted: Any) -> str:
+    """A text of that length, for whoever is signed in. wanted: a number, also as text; None for the usual."""
+    _require_user(ctx)
+    length = _length(wanted)
+    return secrets.token_urlsafe(length)[:length]
+
+
+async def sort(ctx: Context, collection: str, given: Mapping[str, Any]) -> None:
+    """Puts the item `item` where the item `to` is. Raises `InvalidPayload` for what is no key."""
+    for name in ("item", "to"):
+        if not is_key(given.get(name)):
+            raise invalid(f"`{name}` has to be the key of an item.")
+    await move(ctx, collection, given["item"], given["to"])
+
+
+def forget_schema(ctx: Context) -> None:
+    """Lets go of what this process keeps of the schema. Raises `Forbidden` for all but administrators."""
     require_admin(ctx.actor)
     ctx.services.schemas.forget()
-    return data(None)
 
 
 async def _write_user(ctx: Context, key: Any, changes: Mapping[str, Any]) -> None:
@@ -94,8 +119,8 @@ def _require_user(ctx: Context) -> None:
         raise InvalidCredentials
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
+def _text(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
     if not isinstance(value, str) or not value:
         raise invalid(f"`{name}` is required, and has to be a text.")
     return value
@@ -104,7 +129,8 @@ def _text(body: dict[str, Any], name: str) -> str:
 def _length(value: Any) -> int:
     if value is None or value == "":
         return DEFAULT_LENGTH
-    length = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 6 else 0
+    text = str(value)
+    length = int(text) if text.isdecimal() and len(text) < 6 else 0
     if not 1 <= length <= LONGEST:
         raise invalid(f"`length` has to be a whole number from 1 to {LONGEST}.")
     return length

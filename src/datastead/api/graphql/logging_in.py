@@ -1,78 +1,55 @@
-"""Logging in and out by GraphQL: the mutations `auth_*` of the platform's own scope, for everybody.
+"""Logging in and out by GraphQL: the mutations `auth_*` of the platform's own scope, for everybody; as `/auth` does."""
 
-Tokens come in the answer (mode `json`); a session in a cookie is opened by `POST /auth/login`.
-"""
+from typing import Any
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from graphql import GraphQLBoolean, GraphQLEnumType, GraphQLString
 
-from graphql import GraphQLArgument, GraphQLBoolean, GraphQLField, GraphQLNonNull, GraphQLObjectType, GraphQLString
-
-from datastead.api.body import invalid
+from datastead.api.auth import MODES, end_session, mode_of, refreshed, set_session_cookie, tokens_of
+from datastead.api.graphql.call import Arguments, Call, Fields, entrance
 from datastead.api.graphql.reading import Info
-from datastead.api.graphql.types import BIG_INT
+from datastead.api.graphql.types import BIG_INT, NEEDED, TEXT, argument, plain_object, taken
 from datastead.auth import login, recovery
-from datastead.context import Actor, Context
 
-if TYPE_CHECKING:
-    from datastead.api.graphql.roots import Call
-
-Arguments = Mapping[str, Any]
-Work = Callable[[Context, Arguments], Awaitable[Any]]
-
-TEXT, NEEDED = GraphQLArgument(GraphQLString), GraphQLArgument(GraphQLNonNull(GraphQLString))
-TOKENS = GraphQLObjectType(
-    "auth_tokens",
-    {
-        "access_token": GraphQLField(GraphQLString, resolve=lambda session, _: session.access_token),
-        "expires": GraphQLField(BIG_INT, resolve=lambda session, _: session.expires_ms),
-        "refresh_token": GraphQLField(GraphQLString, resolve=lambda session, _: session.refresh_token),
-    },
-)
+TOKENS = plain_object("auth_tokens", access_token=GraphQLString, expires=BIG_INT, refresh_token=GraphQLString)
+MODE = argument(taken(GraphQLEnumType("auth_mode", {str(mode): mode for mode in MODES})))
 
 
-def auth_fields() -> dict[str, GraphQLField]:
+def auth_fields() -> Fields:
     """The mutations."""
     return {
-        "auth_login": _field(TOKENS, _log_in, email=NEEDED, password=NEEDED, mode=TEXT, otp=TEXT),
-        "auth_refresh": _field(TOKENS, _refresh, refresh_token=NEEDED, mode=TEXT),
-        "auth_logout": _field(GraphQLBoolean, _log_out, refresh_token=NEEDED, mode=TEXT),
-        "auth_password_request": _field(GraphQLBoolean, _request_password, email=NEEDED, reset_url=TEXT),
-        "auth_password_reset": _field(GraphQLBoolean, _reset_password, token=NEEDED, password=NEEDED),
+        "auth_login": entrance(TOKENS, _log_in, email=NEEDED, password=NEEDED, mode=MODE, otp=TEXT),
+        "auth_refresh": entrance(TOKENS, _refresh, refresh_token=TEXT, mode=MODE),
+        "auth_logout": entrance(GraphQLBoolean, _log_out, refresh_token=TEXT, mode=MODE),
+        "auth_password_request": entrance(GraphQLBoolean, _request_password, email=NEEDED, reset_url=TEXT),
+        "auth_password_reset": entrance(GraphQLBoolean, _reset_password, token=NEEDED, password=NEEDED),
     }
 
 
-def _field(kind: Any, work: Work, **arguments: GraphQLArgument) -> GraphQLField:
-    async def resolve(_: Any, info: Info, **given: Any) -> Any:
-        call: Call = info.context
-        call.budget.take_login()
-        if given.get("mode") not in {None, "json"}:
-            raise invalid("`mode` has to be `json` here: a session in a cookie is opened by `POST /auth/login`.")
-        actor = call.ctx.actor
-        visitor = Actor(ip=actor.ip, user_agent=actor.user_agent, origin=actor.origin)
-        return await work(call.ctx.acting_as(visitor), given)
-
-    return GraphQLField(kind, arguments, resolve)
+async def _log_in(call: Call, _: Info, given: Arguments) -> dict[str, Any]:
+    mode = mode_of(dict(given), "json")
+    session = await login.log_in(call.visitor(), given["email"], given["password"], mode, given.get("otp"))
+    return _shown(call, session, mode)
 
 
-async def _log_in(ctx: Context, given: Arguments) -> login.Session:
-    return await login.log_in(ctx, given["email"], given["password"], "json", given.get("otp"))
+async def _refresh(call: Call, _: Info, given: Arguments) -> dict[str, Any]:
+    return _shown(call, *await refreshed(call.visitor(), call.http.request, dict(given)))
 
 
-async def _refresh(ctx: Context, given: Arguments) -> login.Session:
-    return await login.refresh(ctx, given["refresh_token"], "json")
+def _shown(call: Call, session: login.Session, mode: login.Mode) -> dict[str, Any]:
+    set_session_cookie(call.http.answer, call.ctx.services.settings, session, mode)
+    return tokens_of(session, mode)
 
 
-async def _log_out(ctx: Context, given: Arguments) -> bool:
-    await login.log_out(ctx, given["refresh_token"])
+async def _log_out(call: Call, _: Info, given: Arguments) -> bool:
+    await end_session(call.visitor(), call.http.request, dict(given), call.http.answer)
     return True
 
 
-async def _request_password(ctx: Context, given: Arguments) -> bool:
-    await recovery.request_reset(ctx, given["email"], given.get("reset_url"))
+async def _request_password(call: Call, _: Info, given: Arguments) -> bool:
+    await recovery.request_reset(call.visitor(), given["email"], given.get("reset_url"))
     return True
 
 
-async def _reset_password(ctx: Context, given: Arguments) -> bool:
-    await recovery.reset(ctx, given["token"], given["password"])
+async def _reset_password(call: Call, _: Info, given: Arguments) -> bool:
+    await recovery.reset(call.visitor(), given["token"], given["password"])
     return True

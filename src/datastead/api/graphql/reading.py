@@ -38,22 +38,32 @@ TYPE_KEY = "\0type"
 FUNCTIONS_OF = "\0functions of "
 """In a filter: before the name of a field whose functions are compared."""
 MAX_VISITED = 10_000
+MAX_HASHES = 10
 LISTS = ("filter", "sort", "limit", "offset", "page", "search")
 
 
 @dataclass
 class Budget:
-    """What one request may still ask for: lists and single items (`selects`), fields, and to be let in."""
+    """What one request may still ask for: lists and single items (`selects`), fields, to be let in, and hashes."""
 
     selects: int
     fields: int = MAX_VISITED
     logins: int = 1
+    hashes: int = MAX_HASHES
 
     def take_login(self) -> None:
         """One attempt to be let in: of several in a request, limits would count one."""
         self.logins -= 1
         if self.logins < 0:
-            raise _too_much("more than one of the mutations `auth_*`")
+            raise _too_much(
+                "more than one of the mutations `auth_*`, `users_me_tfa_*`, `users_register*`, `users_invite_accept`"
+            )
+
+    def take_hash(self) -> None:
+        """One hash more, which takes time and memory on purpose."""
+        self.hashes -= 1
+        if self.hashes < 0:
+            raise _too_much(f"more than {MAX_HASHES} hashes")
 
     def take_select(self) -> None:
         """One list more, or a single item that has arguments."""

@@ -38,6 +38,7 @@ class Types:
         self._objects: dict[str, GraphQLObjectType] = {}
         self._inputs: dict[str, GraphQLInputObjectType] = {}
         self._unions: dict[str, GraphQLUnionType] = {}
+        self._own: set[str] = set()
 
     def item(self, name: str) -> GraphQLObjectType:
         """An item of a collection."""
@@ -50,9 +51,16 @@ class Types:
             )
         return found
 
+    def own(self, name: str) -> GraphQLObjectType:
+        """An item that is the caller's own: of which it sees the key at least."""
+        self._own.add(name)
+        return self.item(name)
+
     def _item_fields(self, collection: Collection) -> dict[str, GraphQLField]:
         visible = self._view.fields("read", collection)
         made: dict[str, GraphQLField] = {}
+        if collection.name in self._own and collection.primary is not None:
+            visible = {collection.primary.name: collection.primary} | visible
         for item in visible.values():
             made |= self._fields_of(item, visible)
         return made or {"_empty": GraphQLField(GraphQLString, extensions={"kind": "column"})}

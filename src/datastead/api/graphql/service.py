@@ -28,8 +28,9 @@ from graphql.language import Visitor
 from datastead.api.answers import entry_of
 from datastead.api.body import invalid
 from datastead.api.doors import Doors
+from datastead.api.graphql.call import Call, Exchange
 from datastead.api.graphql.reading import Budget, Info, Item
-from datastead.api.graphql.roots import Call, roots_of
+from datastead.api.graphql.roots import roots_of
 from datastead.api.graphql.schema import Types, schema_of
 from datastead.api.graphql.subscribing import Wish, subscriptions_of
 from datastead.api.graphql.view import Scope, View
@@ -83,11 +84,18 @@ class Graphql:
         return await asyncio.to_thread(print_schema, await self.schema(ctx, scope))
 
     async def answer(
-        self, ctx: Context, scope: Scope, request: Mapping[str, Any], *, may_change: bool = True
+        self,
+        ctx: Context,
+        scope: Scope,
+        request: Mapping[str, Any],
+        exchange: Exchange | None = None,
+        *,
+        may_change: bool = True,
     ) -> dict[str, Any]:
         """What a request is answered. Raises for one that is not carried out at all.
 
-        request: `{query, variables, operationName}`. may_change: whether mutations are allowed.
+        request: `{query, variables, operationName}`. exchange: what it came with; the scope `system` needs it.
+        may_change: whether mutations are allowed.
         """
         text, variables, name = _parts(request)
         schema = await self.schema(ctx, scope)
@@ -100,7 +108,7 @@ class Graphql:
         if operation.operation is OperationType.SUBSCRIPTION:
             raise invalid("Subscriptions need a WebSocket.")
         settings = ctx.services.settings
-        call = Call(ctx, self._doors, Budget(settings.graphql_max_selects))
+        call = Call(ctx, self._doors, Budget(settings.graphql_max_selects), self, exchange)
         return await self._carried_out(schema, document, call, variables, name)
 
     async def _carried_out(

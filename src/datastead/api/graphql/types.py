@@ -1,9 +1,10 @@
 """The scalars of the contract, and what the fields of each type can be filtered by."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from graphql import (
+    GraphQLArgument,
     GraphQLBoolean,
     GraphQLField,
     GraphQLFloat,
@@ -12,8 +13,10 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInt,
     GraphQLList,
+    GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
+    GraphQLResolveInfo,
     GraphQLScalarType,
     GraphQLString,
 )
@@ -22,6 +25,10 @@ from graphql.utilities import value_from_ast_untyped
 
 from datastead.data.functions import OF_DATES, OF_TIMES, PARTS
 from datastead.data.schema import Field
+
+Named = TypeVar("Named", bound=GraphQLNamedType)
+TAKEN = {"Query", "Mutation", "Subscription", "EventEnum", "String", "Int", "Float", "Boolean", "ID"}
+"""Names of types that no collection can have."""
 
 
 def _same(value: Any) -> Any:
@@ -50,7 +57,39 @@ GEOMETRY = GraphQLScalarType("GraphQLGeoJSON", _same, _same, value_from_ast_unty
 STRING_OR_FLOAT = GraphQLScalarType(
     "GraphQLStringOrFloat", _same, _same, _text_or_number, description="A number, or a text such as `$NOW`."
 )
-SCALARS = (BIG_INT, DATE, JSON, HASH, GEOMETRY, STRING_OR_FLOAT)
+VOID = GraphQLScalarType("Void", lambda _: None, description="Nothing.")
+SCALARS = (VOID, BIG_INT, DATE, JSON, HASH, GEOMETRY, STRING_OR_FLOAT)
+
+
+def argument(kind: Any) -> GraphQLArgument:
+    """An argument of this type."""
+    return GraphQLArgument(kind)
+
+
+TEXT, NEEDED = argument(GraphQLString), argument(GraphQLNonNull(GraphQLString))
+KEY, KEYS = argument(GraphQLNonNull(GraphQLID)), argument(GraphQLNonNull(GraphQLList(GraphQLID)))
+
+
+def listed(kind: Any) -> Any:
+    """A list of this type, with nothing missing."""
+    return GraphQLNonNull(GraphQLList(GraphQLNonNull(kind)))
+
+
+def plain_object(name: str, /, **fields: Any) -> GraphQLObjectType:
+    """A type whose values are dicts, with what the fields are called; null for what is no dict."""
+    return taken(GraphQLObjectType(name, {key: GraphQLField(kind, resolve=_named) for key, kind in fields.items()}))
+
+
+def taken(kind: Named) -> Named:
+    """The type, whose name no collection can have any more."""
+    TAKEN.add(kind.name)
+    return kind
+
+
+def _named(source: Any, info: GraphQLResolveInfo[Any]) -> Any:
+    value = source.get(info.field_name)
+    return None if value is False and isinstance(info.return_type, GraphQLObjectType) else value
+
 
 MOMENTS = {"date": OF_DATES, "time": OF_TIMES, "dateTime": tuple(PARTS), "timestamp": tuple(PARTS)}
 
@@ -135,10 +174,8 @@ DELETE_MANY = GraphQLObjectType(
     "delete_many", {"ids": GraphQLField(GraphQLNonNull(GraphQLList(GraphQLNonNull(GraphQLID))))}
 )
 DELETE_ONE = GraphQLObjectType("delete_one", {"id": GraphQLField(GraphQLNonNull(GraphQLID))})
-TAKEN = {
-    "Query", "Mutation", "Subscription", "EventEnum", "String", "Int", "Float", "Boolean", "ID",
+TAKEN |= {
     DELETE_MANY.name, DELETE_ONE.name,
     *(scalar.name for scalar in SCALARS), *(each.name for each in (*OPERATORS.values(), *FUNCTIONS.values())),
     *(each.name for each in FUNCTION_OPERATORS.values()),
 }  # fmt: skip
-"""Names of types that no collection can have."""

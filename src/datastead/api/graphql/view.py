@@ -13,6 +13,8 @@ from datastead.data.schema import Collection, Field, Relation, Schema
 
 Scope = Literal["items", "system"]
 NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*")
+HAVE_NO_ITEMS = frozenset(f"directus_{name}" for name in ("collections", "fields", "relations"))
+"""What has fields of its own in the schema, as `/collections` has routes of its own."""
 ENDINGS = (
     "_filter",
     "_quantifier_filter",
@@ -50,7 +52,7 @@ class View:
         tables = {name for name, each in self.schema.collections.items() if each.has_table and NAME.fullmatch(name)}
         made = {f"{name}{ending}" for name in tables for ending in ENDINGS}
         made |= {f"{verb}_{name}_input" for name in tables for verb in ("create", "update")}
-        return frozenset(tables - made - TAKEN)
+        return frozenset(tables - made - TAKEN - HAVE_NO_ITEMS)
 
     def may(self, action: Action, collection: str | None) -> bool:
         """Whether there is something in the collection that the actor may do this to."""
