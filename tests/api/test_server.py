@@ -75,11 +75,18 @@ def test_the_reference_describes_every_route_and_loads_nothing_from_elsewhere(se
         "/ai/v1/responses",
     ):
         assert path in described["paths"]
-    assert server.get("/server/specs/oas").json == described
+    assert server.public.get("/server/specs/oas").json == described
     page = server.public.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "http" not in page.body.replace("http-equiv", "")
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_the_root_leads_to_the_reference(server: Server) -> None:
+    assert server.public.get("/").status == 302
+    assert server.public.get("/").headers["location"] == "./docs"
+    app = create_app(Settings(root_redirect="false"))
+    assert "/" not in {getattr(route, "path", None) for route in app.router.routes}
 
 
 def test_an_error_that_nobody_expected_shows_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:

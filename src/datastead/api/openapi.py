@@ -7,11 +7,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import datastead
 from datastead.api.answers import Json
 from datastead.api.gateway.reference import model_paths
+from datastead.api.request import context_of, parameters_of
+from datastead.api.specification import Specification
+from datastead.context import Context
 from datastead.data.workspace import RESOURCES
 
 Schema = Mapping[str, Any]
@@ -80,12 +83,13 @@ def json_body(schema: Schema) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def install_reference(app: FastAPI) -> None:
-    """`/openapi.json`, and `/docs` that shows it: one page that loads nothing from elsewhere."""
+def install_reference(app: FastAPI, root_redirect: str) -> None:
+    """`/openapi.json`, and `/docs` that shows it: one page that loads nothing from elsewhere; `/` leads there."""
     page = files("datastead.api").joinpath("docs.html").read_text(encoding="utf-8")
 
-    async def openapi(_: Request) -> Response:
-        return Json(openapi_of(app))
+    async def openapi(request: Request) -> Response:
+        ctx = await context_of(request.scope, parameters_of(request.scope))
+        return Json(await openapi_of(app, ctx))
 
     async def docs(_: Request) -> Response:
         return HTMLResponse(page, headers={"content-security-policy": _POLICY})
@@ -93,13 +97,25 @@ def install_reference(app: FastAPI) -> None:
     app.add_route("/openapi.json", openapi, include_in_schema=False)
     app.add_route("/server/specs/oas", openapi, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
+    if root_redirect != "false":
+
+        async def root(_: Request) -> Response:
+            return RedirectResponse(root_redirect, 302)
+
+        app.add_route("/", root, include_in_schema=False)
 
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
-def openapi_of(app: FastAPI) -> dict[str, Any]:
-    """The reference, as OpenAPI. Made on first use: it takes longer than all the rest of the start."""
+async def openapi_of(app: FastAPI, ctx: Context) -> dict[str, Any]:
+    """The reference, as OpenAPI, with the collections of whoever asks."""
+    own = Specification(await ctx.services.schemas.get(), ctx.actor)
+    return _with_own(_openapi(app), own, ctx.services.settings.public_url or "/")
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """What everybody sees of it. Made on first use: it takes longer than all the rest of the start."""
     if app.openapi_schema is None:
         found = get_openapi(
             title="Datastead",
@@ -119,6 +135,18 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         found["security"] = [{"token": []}, {}]
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _with_own(described: Mapping[str, Any], own: Specification, url: str) -> dict[str, Any]:
+    """The description, with the caller's collections. url: where the server is."""
+    components, queries = described["components"], [_in_query(name, text) for name, text in _QUERY.items()]
+    return {
+        **described,
+        "servers": [{"url": url}],
+        "tags": own.tags(),
+        "paths": {**own.paths(queries), **described["paths"], **own.answers(described["paths"])},
+        "components": {**components, "schemas": {**own.schemas(), **components.get("schemas", {})}},
+    }
 
 
 def _items_paths() -> dict[str, Any]:

@@ -82,6 +82,6 @@ def install_routes(app: FastAPI, settings: Settings) -> None:
         from datastead.api.realtime.routes import realtime_routes
 
         app.router.routes.extend(realtime_routes(app, settings))
-    install_reference(app)
+    install_reference(app, settings.root_redirect)
     install_error_handlers(app)
     app.add_middleware(Edge)

@@ -63,6 +63,18 @@ def readable_schema(schema: Schema, actor: Actor) -> Schema:
     return Schema(schema.version, found, relations)
 
 
+def permitted_fields(schema: Schema, actor: Actor, action: Action) -> dict[str, frozenset[str] | None]:
+    """The fields that an actor may do this with in some row at least, by collection; None = all of them."""
+    if actor.is_admin:
+        return dict.fromkeys(schema.collections)
+    return {
+        name: None
+        if any(each.fields is None for each in permissions)
+        else frozenset[str]().union(*(each.fields or () for each in permissions))
+        for name, permissions in permitted(schema, actor, action).items()
+    }
+
+
 def _readable_fields(collection: Collection, permissions: Sequence[Permission]) -> dict[str, Field]:
     every = any(each.fields is None for each in permissions)
     names = {name for each in permissions for name in each.fields or ()}

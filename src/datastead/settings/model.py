@@ -78,6 +78,7 @@ class Settings(AccessSettings):
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104  a server listens for all by default
     port: int = Field(8055, ge=0, le=65535, description="Port to listen on; 0 = any free one.")
     public_url: str | None = Field(None, description="The URL under which users reach the server.")
+    root_redirect: str = Field("./docs", description="Where `/` sends a browser; `false` = nowhere.")
     secret: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_urlsafe(32)),
         description="Signs access tokens, and encrypts keys in the settings. Made anew at each start when not set.",

@@ -63,7 +63,7 @@ async def _health(call: Call, _: Info, __: Arguments) -> dict[str, Any]:
 
 
 async def _openapi(call: Call, _: Info, __: Arguments) -> dict[str, Any]:
-    return openapi_of(call.http.request.app)
+    return await openapi_of(call.http.request.app, call.ctx)
 
 
 async def _sdl(call: Call, _: Info, given: Arguments) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from datastead.api.graphql.types import TAKEN
 from datastead.context import Actor
-from datastead.data.permissions import Action, permitted
+from datastead.data.permissions import Action, permitted_fields
 from datastead.data.schema import Collection, Field, Relation, Schema
 
 Scope = Literal["items", "system"]
@@ -36,15 +36,7 @@ class View:
     @cached_property
     def _permitted(self) -> Mapping[Action, Mapping[str, frozenset[str] | None]]:
         actions: tuple[Action, ...] = ("create", "read", "update", "delete")
-        return {action: self._fields_by_collection(action) for action in actions}
-
-    def _fields_by_collection(self, action: Action) -> dict[str, frozenset[str] | None]:
-        return {
-            name: None
-            if any(each.fields is None for each in permissions)
-            else frozenset[str]().union(*(each.fields or () for each in permissions))
-            for name, permissions in permitted(self.schema, self.actor, action).items()
-        }
+        return {action: permitted_fields(self.schema, self.actor, action) for action in actions}
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -58,11 +50,11 @@ class View:
         """Whether there is something in the collection that the actor may do this to."""
         if collection not in self.names:
             return False
-        return self.actor.is_admin or collection in self._permitted[action]
+        return collection in self._permitted[action]
 
     def fields(self, action: Action, collection: Collection) -> dict[str, Field]:
         """The fields that the actor may read or write in some row at least."""
-        allowed = None if self.actor.is_admin else self._permitted[action].get(collection.name, frozenset())
+        allowed = self._permitted[action].get(collection.name, frozenset())
         return {
             name: item
             for name, item in collection.fields.items()
