@@ -1,1 +1,1 @@
-"""GraphQL: reading and writing items with one request. `graphql-core` is loaded with the first one."""
+"""GraphQL over HTTP: the root fields, each a call of one service, and how requests are answered."""

@@ -5,16 +5,16 @@ from typing import Any
 from graphql import GraphQLArgument, GraphQLBoolean, GraphQLList, GraphQLNonNull, GraphQLString
 
 from datastead.api.graphql.call import Arguments, Call, Fields, entrance, field, system_field
-from datastead.api.graphql.reading import Info, Item, Shape, projected
-from datastead.api.graphql.schema import Types
-from datastead.api.graphql.types import JSON, NEEDED, TEXT, plain_object
-from datastead.api.graphql.view import View
 from datastead.auth import invitations, registration, tfa
 from datastead.auth.accounts import COLLECTION as USERS
 from datastead.auth.accounts import Accounts
 from datastead.auth.own import own_globals, own_items, own_permissions
 from datastead.data.query import Query
 from datastead.errors import InvalidCredentials
+from datastead.graphql.reading import Info, Item, Shape, projected
+from datastead.graphql.schema import Types
+from datastead.graphql.types import JSON, NEEDED, TEXT, plain_object
+from datastead.graphql.view import View
 
 ROLES = "directus_roles"
 SECRET = plain_object("users_me_tfa_generate_data", secret=GraphQLString, otpauth_url=GraphQLString)

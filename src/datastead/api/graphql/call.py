@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from datastead.api.doors import Doors
-from datastead.api.graphql.reading import Budget, Info, Selection
 from datastead.context import Actor, Context
+from datastead.graphql.budget import Budget
+from datastead.graphql.reading import Info, Selection
 
 if TYPE_CHECKING:
     from datastead.api.graphql.service import Graphql

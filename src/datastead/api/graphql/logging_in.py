@@ -6,9 +6,9 @@ from graphql import GraphQLBoolean, GraphQLEnumType, GraphQLString
 
 from datastead.api.auth import MODES, end_session, mode_of, refreshed, set_session_cookie, tokens_of
 from datastead.api.graphql.call import Arguments, Call, Fields, entrance
-from datastead.api.graphql.reading import Info
-from datastead.api.graphql.types import BIG_INT, NEEDED, TEXT, argument, plain_object, taken
 from datastead.auth import login, recovery
+from datastead.graphql.reading import Info
+from datastead.graphql.types import BIG_INT, NEEDED, TEXT, argument, plain_object, taken
 
 TOKENS = plain_object("auth_tokens", access_token=GraphQLString, expires=BIG_INT, refresh_token=GraphQLString)
 MODE = argument(taken(GraphQLEnumType("auth_mode", {str(mode): mode for mode in MODES})))

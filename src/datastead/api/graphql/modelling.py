@@ -19,11 +19,11 @@ from graphql import (
 )
 
 from datastead.api.graphql.call import Arguments, Call, Fields, Work, system_field
-from datastead.api.graphql.reading import Info
-from datastead.api.graphql.types import JSON, NEEDED, argument, listed, plain_object, taken
-from datastead.api.graphql.view import View
 from datastead.data.changes import Changes
 from datastead.data.describe import COLLECTION_META, FIELD_META, RELATION_META
+from datastead.graphql.reading import Info
+from datastead.graphql.types import JSON, NEEDED, argument, listed, plain_object, taken
+from datastead.graphql.view import View
 
 TEXTS = GraphQLList(GraphQLString)
 KINDS: dict[str, Any] = {

@@ -4,14 +4,14 @@ from graphql import GraphQLArgument, GraphQLList, GraphQLString
 
 from datastead.api.doors import Doors
 from datastead.api.graphql.call import Arguments, Call, Fields, Work, field
-from datastead.api.graphql.reading import Info, Item, projected
-from datastead.api.graphql.schema import Types
 from datastead.api.graphql.system import system_fields
-from datastead.api.graphql.types import KEY, NEEDED, listed
-from datastead.api.graphql.view import Scope, View, is_system, short
 from datastead.api.graphql.writing import writes_of
 from datastead.data.items import Items
 from datastead.data.versions import Versions
+from datastead.graphql.reading import Info, Item, projected
+from datastead.graphql.schema import Types
+from datastead.graphql.types import KEY, NEEDED, listed
+from datastead.graphql.view import Scope, View, is_system, short
 
 
 def roots_of(view: View, types: Types, scope: Scope, doors: Doors) -> tuple[Fields, Fields]:

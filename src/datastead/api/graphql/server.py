@@ -5,10 +5,10 @@ from typing import Any
 from graphql import GraphQLBoolean, GraphQLEnumType, GraphQLInt, GraphQLObjectType, GraphQLString
 
 from datastead.api.graphql.call import Arguments, Call, Fields, system_field
-from datastead.api.graphql.reading import Info
-from datastead.api.graphql.types import JSON, argument, plain_object, taken
 from datastead.api.openapi import openapi_of
 from datastead.api.server import PROJECT, health_of, info_of
+from datastead.graphql.reading import Info
+from datastead.graphql.types import JSON, argument, plain_object, taken
 
 SCOPE = argument(taken(GraphQLEnumType("graphql_sdl_scope", {scope: scope for scope in ("items", "system")})))
 

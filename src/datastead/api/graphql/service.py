@@ -1,8 +1,7 @@
-"""Carries GraphQL requests out: parsed and checked within bounds, against the schema that exists for the caller."""
+"""Carries GraphQL requests out, against the schema that exists for the caller."""
 
 import asyncio
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,40 +11,30 @@ from graphql import (
     ExecutionResult,
     GraphQLError,
     GraphQLSchema,
-    NoSchemaIntrospectionCustomRule,
     OperationType,
-    SelectionSetNode,
     execute,
     get_operation_ast,
-    parse,
     print_schema,
-    specified_rules,
-    validate,
-    visit,
 )
-from graphql.language import Visitor
 
 from datastead.api.answers import entry_of
 from datastead.api.body import invalid
 from datastead.api.doors import Doors
 from datastead.api.graphql.call import Call, Exchange
-from datastead.api.graphql.reading import Budget, Info, Item
 from datastead.api.graphql.roots import roots_of
-from datastead.api.graphql.schema import Types, schema_of
 from datastead.api.graphql.subscribing import Wish, subscriptions_of
-from datastead.api.graphql.view import Scope, View
 from datastead.context import Actor, Context
 from datastead.data.schema import Plans, Schema
-from datastead.errors import DatasteadError, GraphqlValidation, InvalidPayload, MethodNotAllowed
+from datastead.errors import DatasteadError, GraphqlValidation, MethodNotAllowed
+from datastead.graphql.budget import Budget
+from datastead.graphql.documents import Documents, said
+from datastead.graphql.reading import Info, Item
+from datastead.graphql.schema import Types, schema_of
+from datastead.graphql.view import Scope, View
 
 log = logging.getLogger("datastead.api")
 
-QUOTED = re.compile(r"'([^']*)'")
-"""Names in messages of graphql-core; in the contract's, which are of GraphQL in JavaScript, their quotes are double."""
 SCHEMAS_KEPT = 16
-DOCUMENTS_KEPT = 200
-MAX_ALIKE = 300
-"""Selections of one set: each is compared with those of the same name, so their cost grows with the square."""
 
 
 class Graphql:
@@ -58,7 +47,7 @@ class Graphql:
         self._doors = doors
         self._has_sockets = has_sockets
         self._schemas: Plans[tuple[Schema, GraphQLSchema]] = Plans(SCHEMAS_KEPT)
-        self._documents: Plans[tuple[GraphQLSchema, DocumentNode]] = Plans(DOCUMENTS_KEPT)
+        self._documents = Documents()
         self._making = asyncio.Lock()
 
     async def schema(self, ctx: Context, scope: Scope) -> GraphQLSchema:
@@ -99,7 +88,7 @@ class Graphql:
         """
         text, variables, name = _parts(request)
         schema = await self.schema(ctx, scope)
-        document = self._document(ctx, schema, text)
+        document = self._documents.checked(ctx.services.settings, schema, text)
         operation = get_operation_ast(document, name)
         if operation is None:
             raise invalid("`operationName` has to name one of the operations of `query`.")
@@ -125,7 +114,7 @@ class Graphql:
         result = running if isinstance(running, ExecutionResult) else await running
         problems = result.errors or []
         if result.data is None and problems and all(error.path is None for error in problems):
-            raise GraphqlValidation(errors=[_said(error) for error in problems])  # of the variables
+            raise GraphqlValidation(errors=[said(error) for error in problems])  # of the variables
         told = {"errors": [_told(error) for error in problems]} if problems else {}
         return {**told, "data": result.data}
 
@@ -133,7 +122,7 @@ class Graphql:
         """What a request subscribes to; None for a query or mutation. Raises for one that cannot be carried out."""
         text, variables, name = _parts(request)
         schema = await self.schema(ctx, scope)
-        document = self._document(ctx, schema, text)
+        document = self._documents.checked(ctx.services.settings, schema, text)
         operation = get_operation_ast(document, name)
         if operation is None or operation.operation is not OperationType.SUBSCRIPTION:
             return None
@@ -148,30 +137,12 @@ class Graphql:
         text, variables, name = _parts(request)
         schema = await self.schema(wish.ctx, scope)
         return await self._carried_out(
-            schema, self._document(wish.ctx, schema, text), replace(wish, answer=answer), variables, name
+            schema,
+            self._documents.checked(wish.ctx.services.settings, schema, text),
+            replace(wish, answer=answer),
+            variables,
+            name,
         )
-
-    def _document(self, ctx: Context, schema: GraphQLSchema, text: str) -> DocumentNode:
-        """The document, checked. Raises `InvalidPayload` and `GraphqlValidation`."""
-        found = self._documents.get((id(schema), text))
-        if found is not None and found[0] is schema:
-            return found[1]
-        settings = ctx.services.settings
-        try:
-            document = parse(text, max_tokens=settings.graphql_query_token_limit)
-        except GraphQLError as error:
-            reason = f"The query is not GraphQL: {error.message}"
-            raise InvalidPayload(reason, reason=reason) from None
-        except RecursionError:
-            raise invalid("The query is nested too deep.") from None
-        _check_size(document)
-        rules = list(specified_rules)
-        rules += [] if settings.graphql_introspection else [NoSchemaIntrospectionCustomRule]
-        problems = validate(schema, document, rules, max_errors=20, hide_suggestions=not settings.graphql_introspection)
-        if problems:
-            raise GraphqlValidation(errors=[_said(error) for error in problems])
-        self._documents.put((id(schema), text), (schema, document))
-        return document
 
 
 def _who(actor: Actor) -> tuple[Any, ...]:
@@ -190,31 +161,9 @@ def _parts(request: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None, str 
     return text, variables, name or None
 
 
-class _Sizes(Visitor):
-    """Refuses sets of selections that are too large to be compared."""
-
-    def enter_selection_set(self, node: SelectionSetNode, *_: Any) -> None:
-        if len(node.selections) > MAX_ALIKE:
-            raise invalid(f"A selection may have {MAX_ALIKE} entries.")
-
-
-def _check_size(document: DocumentNode) -> None:
-    try:
-        visit(document, _Sizes())
-    except RecursionError:
-        raise invalid("The query is nested too deep.") from None
-
-
 def _value(source: Any, info: Info, **_: Any) -> Any:
     """Items come as they were selected: under the names of the answer."""
     return source.get(info.path.key) if isinstance(source, dict) else None
-
-
-def _said(error: GraphQLError) -> dict[str, Any]:
-    """What is wrong with a request, and where."""
-    places = [{"line": place.line, "column": place.column} for place in error.locations or ()]
-    message = QUOTED.sub(r'"\1"', error.message)
-    return {"message": message, **({"locations": places} if places else {})}
 
 
 def _told(error: GraphQLError) -> dict[str, Any]:
@@ -227,4 +176,4 @@ def _told(error: GraphQLError) -> dict[str, Any]:
     else:
         log.error("A field of a GraphQL request failed.", exc_info=original)
         entry = entry_of(DatasteadError("Something went wrong in the server."))
-    return {**entry, **{name: value for name, value in _said(error).items() if name != "message"}, "path": error.path}
+    return {**entry, **{name: value for name, value in said(error).items() if name != "message"}, "path": error.path}

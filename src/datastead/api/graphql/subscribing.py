@@ -15,11 +15,12 @@ from graphql import (
 )
 
 from datastead.api.doors import Doors
-from datastead.api.graphql.reading import Budget, Info, Item, Selection, Shape, projected
-from datastead.api.graphql.schema import Types
-from datastead.api.graphql.view import Scope, View, is_system, short
 from datastead.context import Context
 from datastead.data.query import Query
+from datastead.graphql.budget import Budget
+from datastead.graphql.reading import Info, Item, Selection, Shape, projected
+from datastead.graphql.schema import Types
+from datastead.graphql.view import Scope, View, is_system, short
 
 EVENT = GraphQLEnumType("EventEnum", {name: name for name in ("create", "update", "delete")})
 

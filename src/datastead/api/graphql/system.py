@@ -4,10 +4,10 @@ from datastead.api.graphql.accounts import account_fields
 from datastead.api.graphql.call import Fields
 from datastead.api.graphql.logging_in import auth_fields
 from datastead.api.graphql.modelling import modelling_fields
-from datastead.api.graphql.schema import Types
 from datastead.api.graphql.server import server_fields
 from datastead.api.graphql.utilities import utility_fields
-from datastead.api.graphql.view import View
+from datastead.graphql.schema import Types
+from datastead.graphql.view import View
 
 
 def system_fields(view: View, types: Types) -> tuple[Fields, Fields]:

@@ -6,15 +6,15 @@ from graphql import GraphQLBoolean, GraphQLInt, GraphQLString
 
 from datastead.api import utilities
 from datastead.api.graphql.call import Arguments, Call, Fields, field, system_field
-from datastead.api.graphql.reading import Info
-from datastead.api.graphql.schema import Types
-from datastead.api.graphql.types import KEY, NEEDED, VOID, argument
-from datastead.api.graphql.view import View
 from datastead.api.graphql.writing import Seen
 from datastead.data.reverting import revert
 from datastead.files.files import Files
 from datastead.files.guard import COLLECTION as FILES
 from datastead.files.importing import fetched
+from datastead.graphql.reading import Info
+from datastead.graphql.schema import Types
+from datastead.graphql.types import KEY, NEEDED, VOID, argument
+from datastead.graphql.view import View
 
 
 def utility_fields(view: View, types: Types) -> Fields:

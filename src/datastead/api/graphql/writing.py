@@ -8,12 +8,12 @@ from typing import Any
 from graphql import GraphQLArgument, GraphQLBoolean, GraphQLList, GraphQLNonNull
 
 from datastead.api.graphql.call import Arguments, Call, Fields, Work, field
-from datastead.api.graphql.reading import Info, Item, projected
-from datastead.api.graphql.schema import Types
-from datastead.api.graphql.types import DELETE_MANY, DELETE_ONE, KEY, KEYS, listed
-from datastead.api.graphql.view import View, short
 from datastead.data.items import Items
 from datastead.errors import Forbidden
+from datastead.graphql.reading import Info, Item, projected
+from datastead.graphql.schema import Types
+from datastead.graphql.types import DELETE_MANY, DELETE_ONE, KEY, KEYS, listed
+from datastead.graphql.view import View, short
 
 
 def writes_of(view: View, types: Types, name: str) -> Fields:

@@ -19,12 +19,12 @@ from graphql import (
     GraphQLUnionType,
 )
 
-from datastead.api.graphql.reading import FUNCTIONS_OF, TYPE_KEY
-from datastead.api.graphql.types import FUNCTION_OPERATORS, FUNCTIONS, JSON, functions_of, operators_of, scalar_of
-from datastead.api.graphql.view import View
 from datastead.data.aggregates import NUMBERS
 from datastead.data.permissions import Action
 from datastead.data.schema import Collection, Field
+from datastead.graphql.reading import FUNCTIONS_OF, TYPE_KEY
+from datastead.graphql.types import FUNCTION_OPERATORS, FUNCTIONS, JSON, functions_of, operators_of, scalar_of
+from datastead.graphql.view import View
 
 COUNTS = ("count", "countDistinct")
 SUMS = ("sum", "sumDistinct", "avg", "avgDistinct", "min", "max")

@@ -25,7 +25,7 @@ from graphql.execution import get_argument_values, get_directive_values
 
 from datastead.data.query import Query
 from datastead.data.selection import Tree
-from datastead.errors import InvalidQuery
+from datastead.graphql.budget import Budget, too_much
 from datastead.settings import Settings
 
 Item = dict[str, Any]
@@ -37,45 +37,7 @@ TYPE_KEY = "\0type"
 """In a value of a union: the collection."""
 FUNCTIONS_OF = "\0functions of "
 """In a filter: before the name of a field whose functions are compared."""
-MAX_VISITED = 10_000
-MAX_HASHES = 10
 LISTS = ("filter", "sort", "limit", "offset", "page", "search")
-
-
-@dataclass
-class Budget:
-    """What one request may still ask for: lists and single items (`selects`), fields, to be let in, and hashes."""
-
-    selects: int
-    fields: int = MAX_VISITED
-    logins: int = 1
-    hashes: int = MAX_HASHES
-
-    def take_login(self) -> None:
-        """One attempt to be let in: of several in a request, limits would count one."""
-        self.logins -= 1
-        if self.logins < 0:
-            raise _too_much(
-                "more than one of the mutations `auth_*`, `users_me_tfa_*`, `users_register*`, `users_invite_accept`"
-            )
-
-    def take_hash(self) -> None:
-        """One hash more, which takes time and memory on purpose."""
-        self.hashes -= 1
-        if self.hashes < 0:
-            raise _too_much(f"more than {MAX_HASHES} hashes")
-
-    def take_select(self) -> None:
-        """One list more, or a single item that has arguments."""
-        self.selects -= 1
-        if self.selects < 0:
-            raise _too_much("more lists and items than `GRAPHQL_MAX_SELECTS`")
-
-    def take_field(self) -> None:
-        """One field more."""
-        self.fields -= 1
-        if self.fields < 0:
-            raise _too_much(f"more than {MAX_VISITED} fields")
 
 
 @dataclass
@@ -189,7 +151,7 @@ class Selection:
         """Adds what the nodes select of a type to the level; how it is read from the item there."""
         most = self._settings.max_relational_depth
         if depth > most:
-            raise _too_much(f"what lies deeper than {most} levels (`MAX_RELATIONAL_DEPTH`)")
+            raise too_much(f"what lies deeper than {most} levels (`MAX_RELATIONAL_DEPTH`)")
         shape: Shape = {}
         for key, fields in self._collected(nodes, of).items():
             name = fields[0].name.value
@@ -354,7 +316,3 @@ def _sum(function: str, fields: Mapping[str, str]) -> Read:
 def _groups(row: Item) -> Item:
     sums = {"count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max"}
     return {name: value for name, value in row.items() if name not in sums}
-
-
-def _too_much(what: str) -> InvalidQuery:
-    return InvalidQuery(f"The request asks for {what}.", reason=f"the request asks for {what}")

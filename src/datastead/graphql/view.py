@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from datastead.api.graphql.types import TAKEN
 from datastead.context import Actor
 from datastead.data.permissions import Action, permitted_fields
 from datastead.data.schema import Collection, Field, Relation, Schema
+from datastead.graphql.types import TAKEN
 
 Scope = Literal["items", "system"]
 NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*")
