@@ -6,7 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from .conftest import Server
+from datastead.settings import Settings
+
+from .conftest import Server, serving
 
 
 @pytest.fixture
@@ -122,3 +124,23 @@ def test_who_may_change_a_picture_of_their_own_may_not_write_files(server: Serve
     ):
         assert me.send("PATCH", "/users/me", {"avatar": avatar}).code == "FORBIDDEN"
     assert server.get("/files?limit=-1").data == before
+
+
+def test_unknown_fields_are_left_out_where_the_settings_say_so(settings: Settings, names: dict[str, str]) -> None:
+    with serving(settings.model_copy(update={"ignore_unknown_fields": True})) as port:
+        server, posts = Server(port), f"/items/{names['posts']}"
+        new = {
+            "titel": 1,
+            "title": "A",
+            "author": {"name": "Eve", "nick": {"deep": [1]}},
+            "tags": [{"tag_id": 1, "x": 2}],
+        }
+        assert server.post(f"/items/{names['tags']}", {"name": "t", "": 1}).status == 200
+        made = server.post(f"{posts}?fields=id,title,author.name,tags.tag_id", new)
+        assert (made.status, made.data["author"], made.data["tags"]) == (200, {"name": "Eve"}, [{"tag_id": 1}]), (
+            made.body
+        )
+        key = made.data["id"]
+        assert server.send("PATCH", f"{posts}/{key}", {"titel": 2}).data["title"] == "A"
+        assert server.send("PATCH", posts, {"keys": [key], "data": {"x": 1, "title": "B"}}).data[0]["title"] == "B"
+        assert server.post(posts, 5).status == 400

@@ -124,7 +124,9 @@ class Items:
         """`create_many`, with what `read_written` needs."""
         target = await self._open()
         assert target.primary
-        checked = [admitted(self._ctx, *target, payloads.checked(*target, payload)) for payload in _listed(new)]
+        checked = [
+            admitted(self._ctx, *target, payloads.checked(self._ctx, *target, payload)) for payload in _listed(new)
+        ]
         self._inspect(target, checked)
         dialect = self._ctx.services.database.dialect
         if not checked:
@@ -167,7 +169,7 @@ class Items:
         """`update_many`, with what `read_written` needs."""
         target = await self._open()
         encoded = Reader(self._ctx, *target).encode_keys(keys)
-        checked = payloads.checked(*target, payload)
+        checked = payloads.checked(self._ctx, *target, payload)
         rights = changeable(self._ctx, *target, "update", checked)
         if not encoded or not checked:
             return Written(await self._existing(target, keys))
@@ -340,7 +342,7 @@ class Items:
             masked = payloads.shown(*target, payload)
             filtered = await ctx.services.bus.filter(ctx, self._event("filter", verb, masked, keys or ()))
             if filtered is not masked:
-                payload = payloads.checked(*target, payloads.unconcealed(*target, filtered, payload))
+                payload = payloads.checked(ctx, *target, payloads.unconcealed(*target, filtered, payload))
                 self._inspect(target, [payload], times=len(keys or (None,)))
         payloads.validate(ctx, target.collection, payload)
         return await payloads.hashed(

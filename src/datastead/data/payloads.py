@@ -19,13 +19,18 @@ Verb = Literal["create", "update"]
 NAMES_SHOWN = 50
 
 
-def checked(schema: Schema, collection: Collection, payload: Any) -> dict[str, Any]:
-    """A copy of the payload. Raises `InvalidPayload` on what is not an object, and on fields that do not exist."""
+def checked(ctx: Context, schema: Schema, collection: Collection, payload: Any) -> dict[str, Any]:
+    """A copy of the payload. Raises `InvalidPayload` on what is not an object, and on fields that do not exist.
+
+    With `ignore_unknown_fields` in the settings, the latter are left out.
+    """
     if not isinstance(payload, (dict, Mapping)):
         reason = f"An item of `{collection.name}` has to be an object"
         raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name)
     if payload.keys() <= collection.writable:
         return dict(payload)
+    if ctx.services.settings.ignore_unknown_fields:
+        payload = {name: value for name, value in payload.items() if name in collection.fields}
     return {name: value for name, value in payload.items() if _is_written(schema, collection, name)}
 
 

@@ -146,7 +146,7 @@ async def _checked(ctx: Context, name: str, changes: Payload) -> dict[str, Any]:
     """The changes, which could be written: of fields that there are, of their types, and none that is never shown."""
     schema = await ctx.services.schemas.get()
     collection = schema.collection(name)
-    checked = payloads.checked(schema, collection, changes)
+    checked = payloads.checked(ctx, schema, collection, changes)
     if collection.primary is not None:
         checked.pop(collection.primary.name, None)
     inspect(schema, collection, [checked], ctx.services.settings)

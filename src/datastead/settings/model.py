@@ -130,6 +130,10 @@ class Settings(AccessSettings):
     query_filter_max_values: int = Field(
         5_000, ge=1, le=15_000, description="How many values a filter may have, with those in the lists of `_in`."
     )
+    ignore_unknown_fields: bool = Field(
+        False,
+        description="Whether fields that a collection does not have are left out of payloads; else they are refused.",
+    )
     max_relational_depth: int = Field(10, ge=1, description="How deep queries and nested writes may reach.")
     max_batch_mutation: int = Field(
         10_000, ge=1, description="How many items one request may create or change, with those nested in them."
