@@ -19,6 +19,7 @@ class Mailbox:
 
     def __init__(self, login: tuple[str, str] | None = None) -> None:
         self._came, self._mails = threading.Condition(), list[EmailMessage]()
+        self.recipients: list[list[str]] = []
         self._login = login
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -57,11 +58,20 @@ class Mailbox:
         """The token of that link."""
         return parse_qs(urlsplit(self.link_to(address, number)).query)["token"][0]
 
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address.startswith("refused"):
+            return "550 Nobody here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
         mail = message_from_bytes(envelope.content, policy=policy.default)
         with self._came:
             self._mails.append(mail)
+            self.recipients.append([str(address) for address in envelope.rcpt_tos])
             self._came.notify_all()
         return "250 OK"
 

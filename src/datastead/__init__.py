@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datastead.context import Context as Context
     from datastead.data.evaluation import failures_of as failures_of
     from datastead.data.items import Items as Items
+    from datastead.data.project import about_project as about_project
     from datastead.data.query import Query as Query
     from datastead.events import Bus as Bus
     from datastead.events import Event as Event
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from datastead.files.files import Files as Files
     from datastead.files.files import Upload as Upload
     from datastead.files.storage import Storage as Storage
+    from datastead.mail import Mail as Mail
+    from datastead.mail import addresses as addresses
     from datastead.outgoing import Answer as Answer
     from datastead.outgoing import fetch as fetch
     from datastead.settings import Settings as Settings
@@ -57,6 +60,7 @@ _HOMES = {
     "datastead.context": ("PUBLIC", "SYSTEM", "Actor", "Context"),
     "datastead.data.evaluation": ("failures_of",),
     "datastead.data.items": ("Items",),
+    "datastead.data.project": ("about_project",),
     "datastead.data.query": ("Query",),
     "datastead.events": ("Bus", "Event"),
     "datastead.extensions": (
@@ -65,6 +69,7 @@ _HOMES = {
     ),
     "datastead.files.files": ("Files", "Upload"),
     "datastead.files.storage": ("Storage",),
+    "datastead.mail": ("Mail", "addresses"),
     "datastead.outgoing": ("Answer", "fetch"),
     "datastead.settings": ("Settings",),
 }  # fmt: skip

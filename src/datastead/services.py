@@ -18,7 +18,7 @@ from datastead.auth.password_policy import check_password
 from datastead.auth.passwords import hash_password
 from datastead.auth.users import NewUser, ensure_admin
 from datastead.context import Clock, Services, system_clock
-from datastead.data import workspace
+from datastead.data import notices, workspace
 from datastead.data.engine import Database
 from datastead.data.history import ACTIVITY, REVISIONS, refuse_changes
 from datastead.data.migrations import migrate
@@ -73,6 +73,7 @@ async def open_services(
         rules.install(bus)
         realtime = Realtime(database, bus, Feed(database, clock)) if settings.websockets_enabled else None
         workspace.install(bus)
+        notices.install(bus)
         for kept in (ACTIVITY, REVISIONS):
             bus.on_guard(kept, refuse_changes)
         services = Services(

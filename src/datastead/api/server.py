@@ -11,15 +11,15 @@ from datastead.api.answers import Json, data
 from datastead.api.health import Health
 from datastead.api.request import RequestContext
 from datastead.context import SYSTEM, Context
-from datastead.data.project import COLLECTION, ProjectSettings
+from datastead.data.project import COLLECTION, COLOR, NAME, ProjectSettings
 from datastead.data.query import Query
 from datastead.settings import Settings
 
 router = APIRouter(prefix="/server", tags=["Server"])
 
 PROJECT = {
-    "project_name": "Datastead",
-    "project_color": "#6644FF",
+    "project_name": NAME,
+    "project_color": COLOR,
     "default_appearance": "auto",
     "default_language": "en-US",
     "public_registration": False,

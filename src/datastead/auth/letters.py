@@ -2,7 +2,7 @@
 
 from datastead.auth.tickets import Purpose
 from datastead.context import Context
-from datastead.data.project import read_fields
+from datastead.data.project import about_project
 from datastead.mail import Mail
 
 _SUBJECTS: dict[Purpose, str] = {
@@ -22,6 +22,5 @@ _TEXTS: dict[Purpose, str] = {
 
 async def letter(ctx: Context, purpose: Purpose, email: str, url: str, **more: str) -> Mail:
     """The mail, with the project's name. more: `origin`, of a registration: when it was, and from where."""
-    row = await ctx.services.database.read(lambda transaction: read_fields(transaction, ["project_name"]))
-    known = {"project": row.get("project_name") or "Datastead", "email": email, "url": url, **more}
+    known = {"project": (await about_project(ctx))["projectName"], "email": email, "url": url, **more}
     return Mail(email, _SUBJECTS[purpose].format(**known), f"{_TEXTS[purpose].format(**known)}\n")

@@ -1,6 +1,7 @@
 """`ProjectSettings`: the one row of `directus_settings`, checked before it is written."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from datastead.settings.values import HttpUrl
 COLLECTION = system.settings.name
 HEADERS = "ai_openai_compatible_headers"
 KEYS = ("ai_openai_api_key", "ai_anthropic_api_key", "ai_google_api_key", "ai_openai_compatible_api_key")
+NAME, COLOR = "Datastead", "#6644FF"
+"""What a project is called, and its colour, where the settings say neither."""
 MOST = 1000  # models, headers or terms in a list
 
 VISIBLE = r"^[\x21-\x7e]+$"
@@ -161,3 +164,15 @@ def reader_of(transaction: Transaction, names: Sequence[str]) -> Callable[[Trans
 def read_fields(transaction: Transaction, names: Sequence[str]) -> dict[str, Any]:
     """These fields of the row as they are stored."""
     return reader_of(transaction, names)(transaction)
+
+
+async def about_project(ctx: Context) -> dict[str, str]:
+    """What templates say of the project: `projectName`, `projectColor`, `projectLogo`, `projectUrl`; empty = unset."""
+    read = partial(read_fields, names=("project_name", "project_color", "project_logo", "project_url"))
+    row = await (ctx.connection.run(read) if ctx.connection else ctx.services.database.read(read))
+    logo, own_url = row.get("project_logo"), ctx.services.settings.public_url
+    return {
+        "projectName": row.get("project_name") or NAME, "projectColor": row.get("project_color") or COLOR,
+        "projectLogo": f"{own_url.rstrip('/')}/assets/{logo}" if logo and own_url else "",
+        "projectUrl": row.get("project_url") or "",
+    }  # fmt: skip

@@ -51,6 +51,9 @@ class AccessSettings(BaseModel):
         False, description="Whether the connection begins with TLS (port 465); else STARTTLS is used where offered."
     )
     email_smtp_ignore_tls: bool = Field(False, description="Whether STARTTLS is not used, although it is offered.")
+    email_templates_path: str = Field(
+        "templates", description="A folder of templates, `<name>.html`, for the operation `mail` of flows."
+    )
 
     password_reset_url_allow_list: Names = Field(
         default_factory=list, description="Pages that mail about a forgotten password may lead to, as `reset_url`."

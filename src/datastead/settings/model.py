@@ -321,6 +321,11 @@ class Settings(AccessSettings):
         return self._folder / self.extensions_path
 
     @property
+    def templates_folder(self) -> Path:
+        """The full path of `EMAIL_TEMPLATES_PATH`."""
+        return self._folder / self.email_templates_path
+
+    @property
     def folder(self) -> Path:
         """Where relative paths begin."""
         return self._folder

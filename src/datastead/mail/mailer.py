@@ -6,17 +6,15 @@ import smtplib
 import ssl
 import subprocess
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from datastead.errors import DatasteadError, InvalidPayload, RequestsExceeded, ServiceUnavailable
+from datastead.errors import DatasteadError, RequestsExceeded, ServiceUnavailable
+from datastead.mail.message import Mail, written
+from datastead.mail.templates import rendered
 
 if TYPE_CHECKING:
     from datastead.settings import Settings
@@ -29,18 +27,6 @@ TIMEOUT_S = 20
 CLOSING_S = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """One message of plain text. to: an address. repr shows neither text nor links: they may be keys."""
-
-    to: str
-    subject: str
-    text: str
-
-    def __repr__(self) -> str:
-        return "Mail(…)"
-
-
 class Mailer:
     """Sends mail as `EMAIL_*` says."""
 
@@ -50,9 +36,16 @@ class Mailer:
         self._posted: set[asyncio.Task[None]] = set()
 
     async def send(self, mail: Mail) -> None:
-        """Sends it now. Raises `InvalidPayload` for an address that is none, `ServiceUnavailable` where it fails."""
-        message = _message(self._settings.email_from, mail)
-        await asyncio.get_running_loop().run_in_executor(self._threads, _deliver, self._settings, message)
+        """Sends it now. Raises `InvalidPayload` for an address that is none, and `ServiceUnavailable` where it fails.
+
+        Where the server took it for some only, that says as `refused` for whom it did not.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._threads, _deliver, self._settings, mail)
+
+    async def render(self, template: str, data: Mapping[str, Any]) -> str:
+        """HTML by a template of `EMAIL_TEMPLATES_PATH`. Raises `InvalidPayload`."""
+        folder = self._settings.templates_folder
+        return await asyncio.get_running_loop().run_in_executor(self._threads, rendered, folder, template, data)
 
     async def check(self) -> None:
         """Whether the mail server lets us in. Raises what goes wrong; other ways to send are taken at their word."""
@@ -87,24 +80,9 @@ class Mailer:
             log.exception("Mail was not sent.")
 
 
-def _message(sender: str, mail: Mail) -> EmailMessage:
-    message = EmailMessage()
-    try:
-        message["From"] = sender
-        message["To"] = Address(addr_spec=mail.to)
-        message["Subject"] = " ".join(mail.subject.split())
-    except (ValueError, IndexError, MessageError):
-        reason = "Mail cannot be sent to this address"
-        raise InvalidPayload(f"{reason}.", reason=reason, field="email") from None
-    message["Date"] = formatdate(localtime=False)
-    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip("> ") or "localhost")
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.text)
-    return message
-
-
-def _deliver(settings: "Settings", message: EmailMessage) -> None:
+def _deliver(settings: "Settings", mail: Mail) -> None:
     """In a thread of its own. Errors say what is wrong with the way, never what is in the mail."""
+    message = written(settings.email_from, mail)
     try:
         _TRANSPORTS[settings.email_transport](settings, message)
     except (OSError, smtplib.SMTPException, subprocess.SubprocessError, ssl.SSLError) as error:
@@ -118,7 +96,11 @@ def _look_in(settings: "Settings") -> None:
 
 def _by_smtp(settings: "Settings", message: EmailMessage) -> None:
     with _connection(settings) as server:
-        server.send_message(message)
+        refused = server.send_message(message)
+    if refused:
+        reason = f"the mail server did not take it for {', '.join(f'`{address}`' for address in sorted(refused))}"
+        said = f"The mail was sent to some only; {reason}, the others have it."
+        raise ServiceUnavailable(said, service="mail", reason=reason, refused=sorted(refused))
 
 
 @contextmanager
@@ -145,7 +127,8 @@ def _by_sendmail(settings: "Settings", message: EmailMessage) -> None:
 
 
 def _to_console(_: "Settings", message: EmailMessage) -> None:
-    sys.stderr.write(f"Mail to {message['To']}: {message['Subject']}\n{message.get_content()}\n")
+    text = message.get_body(("plain",)) or message
+    sys.stderr.write(f"Mail to {message['To']}: {message['Subject']}\n{text.get_content()}\n")
 
 
 _TRANSPORTS = {"smtp": _by_smtp, "sendmail": _by_sendmail, "console": _to_console}
