@@ -10,12 +10,13 @@ import pkgutil
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from datastead.context import Context
 from datastead.errors import AIError, Forbidden, InvalidExtension, InvalidFlow, UnsupportedCapability
@@ -33,9 +34,23 @@ ENTRY_POINT_GROUP = "datastead"
 
 
 class Options(BaseModel):
-    """What an extension can be told: one schema for validation, forms, docs and OpenAPI. Keys are the wire's."""
+    """What an extension can be told: one schema for validation, forms, docs and OpenAPI. Keys are the wire's.
+
+    An option of type `SecretStr` is kept in no journal, and shown in no message.
+    """
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    @classmethod
+    @cache
+    def secrets(cls) -> frozenset[str]:
+        """The names of the options that are secret."""
+        found = [
+            (name, field.alias)
+            for name, field in cls.model_fields.items()
+            if SecretStr in (field.annotation, *get_args(field.annotation))
+        ]
+        return frozenset(name for names in found for name in names if name is not None)
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

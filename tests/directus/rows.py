@@ -22,8 +22,8 @@ def _id(number: int) -> str:
 
 (
     ADMIN, EDITOR, GONE, ADMINS, STAFF, EDITORS, P_PUBLIC, P_ADMIN, P_EDITS, P_READS, FOLDER, FILE, NOTES, SCRIPT, HOOK,
-    DRAFT, SHARE, DASHBOARD, COMMENT,
-) = (_id(number) for number in range(1, 20))  # fmt: skip
+    DRAFT, SHARE, DASHBOARD, COMMENT, LETTER, INBOX, TOKEN,
+) = (_id(number) for number in range(1, 23))  # fmt: skip
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
 LATER = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 DAY = datetime(2026, 1, 2, tzinfo=UTC)
@@ -112,6 +112,9 @@ def rows(version: str) -> dict[str, list[dict[str, Any]]]:
             _flow(NOTES, "Notes", "event", {"type": "action", "scope": ["items.create"], "collections": ["articles"]}),
             _flow(SCRIPT, "Script", "event", {"type": "action", "scope": ["items.create"], "collections": ["authors"]}),
             _flow(HOOK, "Hook", "webhook", {"method": "GET", "async": False, "return": "$last"}),
+            _flow(LETTER, "Letter", "webhook", {"method": "POST", "async": True}),
+            _flow(INBOX, "Inbox", "webhook", {"method": "GET", "async": False, "return": "$last"}),
+            _flow(TOKEN, "Token", "webhook", {"method": "GET", "async": False, "return": "$last"}),
         ],
         "directus_operations": [
             _operation(NOTES, "note", "item-create", {
@@ -119,6 +122,18 @@ def rows(version: str) -> dict[str, list[dict[str, Any]]]:
                 "payload": {"name": "Of {{ $trigger.payload.title }}"},
             }),
             _operation(SCRIPT, "script", "exec", {"code": "module.exports = async () => ({});"}),
+            _operation(LETTER, "letter", "mail", {
+                "to": ["ada@example.com", "{{ $trigger.body.email }}"], "subject": "Hello", "type": "wysiwyg",
+                "body": "<p>Hello</p>", "replyTo": [], "cc": None,
+            }),
+            _operation(INBOX, "tell", "notification", {
+                "recipient": [EDITOR], "subject": "Hello", "message": "From {{ $trigger.query.name }}",
+                "permissions": "$full",
+            }),
+            _operation(TOKEN, "token", "json-web-token", {
+                "operation": "sign", "payload": '{"name": "Ann"}', "secret": "a secret", "token": None,
+                "options": {"expiresIn": "2h"},
+            }),
             _operation(HOOK, "greet", "transform", {"json": {"greeting": "Hello {{ $trigger.query.name }}"}}),
         ],
         "directus_activity": [_activity(1, "create"), _activity(2, "update")],

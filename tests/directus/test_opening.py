@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import jwt
 import pytest
 import sqlalchemy as sa
 
@@ -198,9 +199,17 @@ def test_the_bytes_of_files_are_found(opened: Opened) -> None:
 def test_flows_load_and_one_with_javascript_is_inactive_with_the_reason(opened: Opened) -> None:
     problems = {flow["name"]: flow["problem"] for flow in opened.server.get("/flows/overview").data}
     assert problems.pop("Script").startswith("The operation `script`: JavaScript (`exec`) is not run here")
-    assert problems == {"Notes": None, "Hook": None}
+    assert problems == dict.fromkeys(("Notes", "Hook", "Letter", "Inbox", "Token"))
     assert opened.editor.get("/flows/overview").code == "FORBIDDEN"
     assert opened.server.public.get(f"/flows/trigger/{rows.HOOK}?name=Ann").json == {"greeting": "Hello Ann"}
+
+
+def test_its_operations_do_what_they_did_there(opened: Opened) -> None:
+    public = opened.server.public
+    (told,) = public.get(f"/flows/trigger/{rows.INBOX}?name=Ann").json
+    assert opened.server.get(f"/notifications/{told}").data["message"] == "From Ann"
+    claims = jwt.decode(public.get(f"/flows/trigger/{rows.TOKEN}").json, options={"verify_signature": False})
+    assert (claims["name"], claims["exp"] - claims["iat"]) == ("Ann", 7200)
 
 
 def test_an_item_is_written_with_its_activity_its_revision_and_its_flow(opened: Opened) -> None:

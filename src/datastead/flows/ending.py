@@ -7,6 +7,7 @@ from typing import Any
 from datastead.data.engine import Transaction
 from datastead.flows import journal
 from datastead.flows.journal import Run, Step
+from datastead.flows.model import without_secrets
 from datastead.flows.runner import Outcome, Runner
 
 
@@ -15,12 +16,13 @@ def writing(runner: Runner, run: Run, outcome: Outcome, result: Any) -> Callable
     now, error = runner.services.clock(), _error(runner, run, outcome)
     trigger_data, steps = _kept(runner, run, outcome)
     changed = [after for before, after in zip(outcome.steps, steps, strict=True) if before != after]
-    is_changed = bool(changed) or trigger_data != run.trigger_data
+    definition = without_secrets(run.definition, runner.services.registry)
+    is_changed = bool(changed) or (trigger_data, definition) != (run.trigger_data, run.definition)
 
     def write(transaction: Transaction) -> None:
         journal.end_run(transaction, run, outcome.status, now, error=error, result=runner.redacted(result))
         if is_changed:
-            journal.overwrite(transaction, run.id, trigger_data, changed)
+            journal.overwrite(transaction, run.id, trigger_data, definition, changed)
 
     return write
 
@@ -29,7 +31,8 @@ def writing_whole(runner: Runner, run: Run, outcome: Outcome) -> Callable[[Trans
     """A run that was carried out in memory, with its steps."""
     now, error = runner.services.clock(), _error(runner, run, outcome)
     trigger_data, steps = _kept(runner, run, outcome)
-    ended = replace(run, trigger_data=trigger_data)
+    definition = without_secrets(run.definition, runner.services.registry)
+    ended = replace(run, trigger_data=trigger_data, definition=definition)
     return lambda transaction: journal.add_ended(
         transaction, ended, outcome.status, steps, error=error, finished_at=now
     )

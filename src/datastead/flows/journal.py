@@ -171,9 +171,12 @@ def end_run(
     )
 
 
-def overwrite(transaction: Transaction, run_id: str, trigger_data: Any, done: Sequence[Step]) -> None:
+def overwrite(
+    transaction: Transaction, run_id: str, trigger_data: Any, definition: FlowDefinition, done: Sequence[Step]
+) -> None:
     """Puts what may be kept in the place of what the run was carried out with."""
-    transaction.execute(sa.update(runs).where(runs.c.id == run_id).values(trigger_data=trigger_data))
+    kept = {"trigger_data": trigger_data, "definition": definition.to_json()}
+    transaction.execute(sa.update(runs).where(runs.c.id == run_id).values(kept))
     for step in done:
         transaction.execute(
             sa.update(steps)

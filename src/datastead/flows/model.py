@@ -5,14 +5,15 @@ loaded.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
 from datastead.errors import InvalidFlow, TemplateError
 from datastead.extensions import OperationType, Options, Registry, TriggerType
+from datastead.flows.redaction import MASK, hidden
 from datastead.flows.syntax import is_template
 from datastead.flows.template import Templates
 
@@ -95,8 +96,22 @@ def operation_options(operation: OperationDefinition, kind: OperationType[Any], 
     try:
         options: Options = kind.options.model_validate(dict(rendered))
     except ValidationError as error:
-        raise _misfit(f"the operation `{operation.key}`", error.errors()[0], operation=operation.key) from error
+        where, secret = f"the operation `{operation.key}`", kind.options.secrets()
+        raise _misfit(where, error.errors()[0], secret, operation=operation.key) from error
     return options
+
+
+def without_secrets(definition: FlowDefinition, registry: Registry) -> FlowDefinition:
+    """The flow as it may be kept with a run that has ended: what was written into secret options is taken out."""
+    return replace(definition, operations=tuple(_without_secrets(each, registry) for each in definition.operations))
+
+
+def _without_secrets(operation: OperationDefinition, registry: Registry) -> OperationDefinition:
+    try:
+        secret = registry.operation(operation.type).options.secrets()
+    except InvalidFlow:  # an operation that there is not any more
+        return operation
+    return replace(operation, options=hidden(operation.options, secret)) if secret else operation
 
 
 def check(definition: FlowDefinition, registry: Registry, templates: Templates, *, complete: bool = True) -> None:
@@ -187,7 +202,8 @@ def _check_options(operation: OperationDefinition, kind: OperationType[Any]) -> 
     except ValidationError as error:
         wrong = [found for found in error.errors() if not _is_rendered_later(operation.options, found)]
         if wrong:
-            raise _misfit(f"the operation `{operation.key}`", wrong[0], operation=operation.key) from error
+            where, secret = f"the operation `{operation.key}`", kind.options.secrets()
+            raise _misfit(where, wrong[0], secret, operation=operation.key) from error
 
 
 def _is_rendered_later(options: Mapping[str, Any], error: Mapping[str, Any]) -> bool:
@@ -310,12 +326,17 @@ def _cycle_from(start: str, links: Mapping[str, OperationDefinition], done: set[
     return []
 
 
-def _misfit(where: str, error: Mapping[str, Any], **details: Any) -> InvalidFlow:
-    """A pydantic error, as ours: which option, what is wrong, with which value."""
+def _misfit(where: str, error: Mapping[str, Any], secret: Collection[str] = (), **details: Any) -> InvalidFlow:
+    """A pydantic error, as ours: which option, what is wrong, with which value; that of a secret one is not shown."""
     option = ".".join(str(key) for key in error["loc"] if not _is_union_word(key)) or "options"
     if error["type"] == "missing":
         return InvalidFlow(f"{_capital(where)} needs the option `{option}`.", option=option, **details)
-    value = error.get("input")
+    value = MASK if error["loc"] and error["loc"][0] in secret else error.get("input")
+    if error["type"] == "value_error":
+        reason = str(error["ctx"]["error"])
+        return InvalidFlow(
+            f"{_capital(where)}, option `{option}`: {reason}.", option=option, value=_short(value), **details
+        )
     return InvalidFlow(
         f"{_capital(where)}, option `{option}`: {_lower_start(error['msg'])}, not `{_short(value)}`.",
         option=option, value=_short(value), **details,

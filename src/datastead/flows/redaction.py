@@ -1,6 +1,6 @@
 """Secrets in what a run keeps: taken out of the journal when a run ends, and of everything that is shown or logged."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 MASK = "--redacted--"
@@ -24,6 +24,11 @@ def redacted(value: Any, secrets: Iterable[str] = ()) -> Any:
     """
     long_enough = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
     return _redacted(value, tuple(long_enough), frozenset())
+
+
+def hidden(options: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any]:
+    """Options without the values of those that are secret."""
+    return {name: MASK if name in secret and value is not None else value for name, value in options.items()}
 
 
 def _redacted(value: Any, secrets: tuple[str, ...], secret_keys: frozenset[str]) -> Any:

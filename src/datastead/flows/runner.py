@@ -16,7 +16,7 @@ from datastead.flows import actors, journal
 from datastead.flows.journal import LeaseLost, Run, Step
 from datastead.flows.model import OperationDefinition, operation_options
 from datastead.flows.outcome import rejection, to_json
-from datastead.flows.redaction import redacted
+from datastead.flows.redaction import hidden, redacted
 from datastead.flows.template import Templates
 from datastead.settings import Settings
 
@@ -84,7 +84,8 @@ class Runner:
         try:
             kind = self.services.registry.operation(operation.type)
             rendered = self.templates.render(operation.options, walk.chain)
-            step = replace(step, options=self.redacted(to_json(rendered.value)), missing=rendered.missing)
+            kept = hidden(to_json(rendered.value), kind.options.secrets())
+            step = replace(step, options=self.redacted(kept), missing=rendered.missing)
             options = operation_options(operation, kind, rendered.value)
             _refuse_in_doubt(kind, operation, options, begun)
         except RequestError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -21,6 +21,7 @@ from datastead.flows.dispatch import Dispatcher
 from datastead.flows.document import is_uuid
 from datastead.flows.editor import Editor
 from datastead.flows.journal import Run
+from datastead.flows.model import without_secrets
 from datastead.flows.outcome import rejected, rejection, returned, to_json
 from datastead.flows.redaction import redacted
 from datastead.flows.runner import InMemory, Outcome, Runner, environment
@@ -56,6 +57,7 @@ class Flows:
         self._settings = settings
         self._database = database
         self._clock = clock
+        self._registry = registry
         self._templates = Templates(registry)
         self._catalog = Catalog(database, registry, self._templates)
         self._started: _Started | None = None
@@ -244,7 +246,8 @@ class Flows:
             if run.depth > limit:
                 log.error("The flow `%s` was not started: flows trigger each other in a loop.", run.definition.name)
                 error = rejection(LoopRefused(depth=run.depth))
-                journal.add_ended(transaction, run, "rejected", (), error=error, finished_at=run.created_at)
+                kept = replace(run, definition=without_secrets(run.definition, self._registry))
+                journal.add_ended(transaction, kept, "rejected", (), error=error, finished_at=run.created_at)
 
     def _run(self, ctx: Context, flow: LoadedFlow, run_id: str, trigger_data: Any) -> Run:
         return Run(run_id, flow.definition, trigger_data, actors.to_json(ctx.actor), ctx.depth + 1, self._clock())
