@@ -8,12 +8,12 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from datastead.api import tus
-from datastead.api.health import Health
 from datastead.api.rate_limits import RateLimits
 from datastead.api.routes import install_routes
 from datastead.auth.tokens import Authenticator
 from datastead.context import Clock, system_clock
 from datastead.extensions import Registry
+from datastead.health import Health
 from datastead.services import open_services
 from datastead.settings import Settings, load_settings
 
@@ -37,7 +37,7 @@ def create_app(
         async with open_services(settings, clock=clock, registry=registry) as (services, first_admin):
             app.state.services = services
             app.state.authenticator = Authenticator(services)
-            app.state.health = Health(services)
+            app.state.health = Health(services.database, services.files, services.mailer)
             app.state.first_admin = first_admin
             yield
 

@@ -3,12 +3,12 @@ that are not a route for each collection, such as WebSockets.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.applications import Starlette
 
 from datastead.api.items import SYSTEM_PREFIXES, Answer, Endpoint, create_items, delete_items, read_items, update_items
-from datastead.api.several import Create, Delete, Update, create_each, delete_each, update_each
+from datastead.api.several import create_each, delete_each, update_each
 from datastead.auth.accounts import COLLECTION as USERS
 from datastead.auth.accounts import Accounts
 from datastead.context import Context
@@ -19,8 +19,8 @@ from datastead.errors import Forbidden
 from datastead.files.files import Files
 from datastead.files.guard import COLLECTION as FILES
 from datastead.files.store import store_of
+from datastead.flows.parts import FLOWS, OPERATIONS, linked
 
-FLOWS, OPERATIONS = "directus_flows", "directus_operations"
 READ_BESIDES = frozenset({USERS, SETTINGS, FLOWS, OPERATIONS})
 """Collections whose routes read items, and write them in ways of their own."""
 WRITTEN_BESIDES = frozenset({USERS, SETTINGS, FILES, FLOWS, OPERATIONS})
@@ -61,8 +61,8 @@ class Doors:
             return list(await Accounts(ctx).create(payloads))
         if collection == SETTINGS:
             raise Forbidden
-        if (parts := _parts_of_flows(ctx, collection)) is not None:
-            return list(await create_each(ctx, [_linked(payload) for payload in payloads], parts.create))
+        if (part := ctx.services.flows.part(collection)) is not None:
+            return list(await create_each(ctx, [linked(payload) for payload in payloads], part.create))
         if collection == FILES:
             async with ctx.transaction() as inside:
                 return [await Files(inside).describe(payload) for payload in payloads]
@@ -73,9 +73,9 @@ class Doors:
         self._require(collection)
         if collection == USERS:
             return list(await Accounts(ctx).update(keys, payload))
-        if (parts := _parts_of_flows(ctx, collection)) is not None:
-            body = {"keys": list(keys), "data": _linked(payload)}
-            return list(await update_each(ctx, collection, body, parts.update))
+        if (part := ctx.services.flows.part(collection)) is not None:
+            body = {"keys": list(keys), "data": linked(payload)}
+            return list(await update_each(ctx, collection, body, part.update))
         return await Items(ctx, collection).update_many(keys, payload)
 
     async def update_batch(self, ctx: Context, collection: str, payloads: Sequence[Payload]) -> list[Any]:
@@ -83,8 +83,8 @@ class Doors:
         self._require(collection)
         if collection == USERS:
             return list(await Accounts(ctx).update_batch(payloads))
-        if (parts := _parts_of_flows(ctx, collection)) is not None:
-            return list(await update_each(ctx, collection, [_linked(payload) for payload in payloads], parts.update))
+        if (part := ctx.services.flows.part(collection)) is not None:
+            return list(await update_each(ctx, collection, [linked(payload) for payload in payloads], part.update))
         return await Items(ctx, collection).update_batch(payloads)
 
     async def write_singleton(self, ctx: Context, collection: str, payload: Payload) -> None:
@@ -103,8 +103,8 @@ class Doors:
         if collection == USERS:
             await Accounts(ctx).delete(keys)
             return
-        if (parts := _parts_of_flows(ctx, collection)) is not None:
-            await delete_each(ctx, collection, list(keys), parts.delete)
+        if (part := ctx.services.flows.part(collection)) is not None:
+            await delete_each(ctx, collection, list(keys), part.delete)
             return
         await Items(ctx, collection).delete_many(keys)
         if collection == FILES and ctx.connection is None:
@@ -113,30 +113,3 @@ class Doors:
     def _require(self, collection: str) -> None:
         if not self.writes(collection):
             raise Forbidden
-
-
-LINKS = frozenset({"flow", "operation", "resolve", "reject"})
-
-
-class _Parts(NamedTuple):
-    """How one part of flows is written."""
-
-    create: Create
-    update: Update
-    delete: Delete
-
-
-def _linked(payload: Payload) -> dict[str, Any]:
-    """With the keys of what it links to in place of objects that are only these."""
-    is_key = {name for name, value in payload.items() if isinstance(value, Mapping) and value.keys() == {"id"}}
-    return {name: value["id"] if name in is_key and name in LINKS else value for name, value in payload.items()}
-
-
-def _parts_of_flows(ctx: Context, collection: str) -> _Parts | None:
-    """The service of flows or of operations; None for other collections."""
-    flows = ctx.services.flows
-    if collection == FLOWS:
-        return _Parts(flows.create_flow, flows.update_flow, flows.delete_flow)
-    if collection == OPERATIONS:
-        return _Parts(flows.create_operation, flows.update_operation, flows.delete_operation)
-    return None

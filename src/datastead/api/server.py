@@ -8,11 +8,11 @@ from starlette.responses import HTMLResponse, Response
 
 import datastead
 from datastead.api.answers import Json, data
-from datastead.api.health import Health
 from datastead.api.request import RequestContext
 from datastead.context import SYSTEM, Context
 from datastead.data.project import COLLECTION, COLOR, NAME, ProjectSettings
 from datastead.data.query import Query
+from datastead.health import Check, Health
 from datastead.settings import Settings
 
 router = APIRouter(prefix="/server", tags=["Server"])
@@ -30,6 +30,10 @@ PROJECT = {
     )),
 }  # fmt: skip
 """What `/server/info` says of the project, with what counts where the settings say nothing."""
+
+CLIENTS = {"postgresql": "pg", "sqlite": "sqlite3", "mariadb": "mysql"}
+COMPONENTS = {"database": "datastore", "storage": "objectstore", "mail": "email"}
+"""What the contract calls a database, and what was checked."""
 
 
 @router.get("/ping", response_class=HTMLResponse)
@@ -83,8 +87,22 @@ async def health_of(ctx: Context, health: Health) -> dict[str, Any]:
     found: dict[str, Any] = {"status": report.status}
     if ctx.actor.is_admin:
         service = ctx.services.settings.public_url
-        found |= {"releaseId": datastead.__version__, "serviceId": service, "checks": report.checks}
+        checks = {_name_of(check): [_shown(check)] for check in report.checks}
+        found |= {"releaseId": datastead.__version__, "serviceId": service, "checks": checks}
     return found
+
+
+def _name_of(check: Check) -> str:
+    if check.part == "mail":
+        return "email:connection"
+    return f"{CLIENTS[check.name] if check.part == 'database' else f'storage:{check.name}'}:responseTime"
+
+
+def _shown(check: Check) -> dict[str, Any]:
+    found = {"status": check.status, "componentType": COMPONENTS[check.part]}
+    if check.threshold_ms is None:
+        return found
+    return {**found, "observedUnit": "ms", "observedValue": check.took_ms, "threshold": check.threshold_ms}
 
 
 def _websocket(settings: Settings) -> Any:

@@ -23,6 +23,7 @@ from datastead.flows.editor import Editor
 from datastead.flows.journal import Run
 from datastead.flows.model import without_secrets
 from datastead.flows.outcome import rejected, rejection, returned, to_json
+from datastead.flows.parts import FLOWS, OPERATIONS, Part
 from datastead.flows.redaction import redacted
 from datastead.flows.runner import InMemory, Outcome, Runner, environment
 from datastead.flows.template import Templates
@@ -74,6 +75,14 @@ class Flows:
         )
         self.create_operation = editor.create_operation
         self.update_operation, self.delete_operation = editor.update_operation, editor.delete_operation
+
+    def part(self, collection: str) -> Part | None:
+        """How rows of flows, or of operations, are written; None for other collections."""
+        if collection == FLOWS:
+            return Part(self.create_flow, self.update_flow, self.delete_flow)
+        if collection == OPERATIONS:
+            return Part(self.create_operation, self.update_operation, self.delete_operation)
+        return None
 
     async def start(self, services: Services, *, dispatch: bool = True) -> None:
         """Begins. dispatch: carry out whatever waits, and the schedules; else only what this process is asked for."""
