@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from datastead.context import PUBLIC, Actor, Context
@@ -195,6 +195,9 @@ def test_a_filter_means_the_same_in_sql_as_in_python(tmp_path: Path, kind: str) 
 
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.lists(ROWS, min_size=3, max_size=6), st.lists(FILTERS, min_size=8, max_size=8))
+        @example(
+            [dict.fromkeys(("text", "number", "ratio", "flag", "moment", "parent"))], [{"text": {"_ends_with": ""}}]
+        )
         def check(rows: list[Row], filters: list[Any]) -> None:
             placed = [{**row, "place": place} for place, row in enumerate(rows)]
             runner.run(refill(items, rows))

@@ -250,8 +250,8 @@ def _in_sqlite(column: Column, value: Column, place: str) -> Clause:
         return sa.func.instr(column, value) > sa.literal_column("0")
     if place == "start":
         return sa.func.substr(column, sa.literal_column("1"), sa.func.length(value)) == value
-    # a length of 0 would mean the whole text
-    return sa.or_(value == sa.literal_column("''"), sa.func.substr(column, -sa.func.length(value)) == value)
+    start = sa.func.length(column) - sa.func.length(value) + sa.literal_column("1")
+    return sa.func.substr(column, start) == value
 
 
 def _in_postgresql(column: Column, value: Column, place: str) -> Clause:
