@@ -8,8 +8,11 @@ from datastead.context import Context
 from datastead.data.changes import Changes
 from datastead.data.items import Items
 from datastead.data.query import Query
+from datastead.data.schema import Permission
 from datastead.errors import Forbidden, InvalidQuery, RequestError
 from tests.data.conftest import refusal
+from tests.data.test_secrecy import told
+from tests.data.test_secrecy_graphql import told as told_by_graphql
 
 
 @pytest.fixture
@@ -211,6 +214,38 @@ async def test_deep_filters_single_items_by_their_names_and_at_every_level(libra
     deep = {"tags": {"_filter": {"tag": {"_nnull": True}}, "tag": {"_filter": {"name": "red"}}, "_sort": "id"}}
     found = await read(library, "posts", filter={"id": 1}, fields="tags.tag.name", deep=deep)
     assert found == [{"tags": [{"tag": {"name": "red"}}, {"tag": None}]}]
+
+
+@pytest.mark.mariadb
+async def test_the_other_side_of_a_relation_is_there_by_name_without_a_field_for_it(library: Context) -> None:
+    await Changes(library).update_relation("posts_tags", "tag", {"meta": {"one_field": "used_in"}})
+    assert await read(library, "tags", fields="*", limit=1) == [{"id": 1, "name": "red"}]
+    assert await read(library, "tags", fields="*.*", limit=1) == [{"id": 1, "name": "red"}]
+    deep = {"used_in": {"_filter": {"post": {"views": {"_gt": 10}}}}}
+    found = await read(library, "tags", fields="name,used_in.post.title,count(used_in)", deep=deep)
+    assert found == [
+        {"name": "red", "used_in": [{"post": {"title": "Second"}}], "used_in_count": 2},
+        {"name": "blue", "used_in": [], "used_in_count": 1},
+    ]
+    condition = {"used_in": {"_some": {"post": {"title": "Second"}}}}
+    assert await read(library, "tags", fields="used_in", filter=condition) == [{"used_in": [1, 3]}]
+    found = await read(library, "posts_tags", fields="id", filter={"tag": {"used_in": {"post": 2}}})
+    assert found == [{"id": 1}, {"id": 3}]
+    await Items(library, "tags").update(2, {"used_in": {"create": [{"post": 3}], "delete": [2]}})
+    assert await read(library, "tags", fields="used_in.post", filter={"id": 2}) == [{"used_in": [{"post": 3}]}]
+
+
+async def test_such_a_side_is_seen_by_whom_a_policy_shows_it(library: Context) -> None:
+    await Changes(library).update_relation("posts_tags", "tag", {"meta": {"one_field": "used_in"}})
+    schema = await library.services.schemas.get()
+    both = [Permission("p", "posts_tags", "read"), Permission("p", "tags", "read", frozenset({"id", "used_in"}))]
+    asked = ("tags", {"fields": "used_in.post", "filter": {"used_in": {"_some": {"post": 2}}}})
+    items, _ = await told(library, schema, both, asked)
+    assert items == [{"used_in": [{"post": 1}, {"post": 2}]}]
+    for permissions in (both[1:], [both[0], Permission("p", "tags", "read", frozenset({"id"}))]):
+        assert await told(library, schema, permissions, asked) == "FORBIDDEN"
+    _, answer = await told_by_graphql(library, schema, both, ["{ tags { used_in(limit: 1) { post } } }"])
+    assert answer["data"] == {"tags": [{"used_in": [{"post": 1}]}, {"used_in": [{"post": 1}]}]}
 
 
 async def test_items_are_summed_up(library: Context) -> None:

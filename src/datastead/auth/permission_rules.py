@@ -83,8 +83,8 @@ def _check_fields(collection: Collection, given: Any) -> None:
 
 
 def _check_name(collection: Collection, name: Any, part: str) -> None:
-    if name not in collection.fields:
-        known = ", ".join(f"`{field}`" for field in list(collection.fields)[:NAMES_SHOWN])
+    if name not in collection.named:
+        known = ", ".join(f"`{field}`" for field in list(collection.named)[:NAMES_SHOWN])
         raise _invalid(part, f"`{_short(name)}` is not a field of `{collection.name}`, whose fields are {known}")
 
 

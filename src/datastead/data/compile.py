@@ -245,7 +245,7 @@ class _Compiler:
         wanted = {}
         for collection in relation.allowed_collections:
             known = self.build.schema.collections.get(collection)
-            fields = {key: entry for key, entry in inner.items() if key == "*" or (known and key in known.fields)}
+            fields = {key: entry for key, entry in inner.items() if key == "*" or (known and key in known.named)}
             if fields and self._is_readable(collection):
                 wanted[f"{name}:{collection}"] = _Wanted("one", f"{relation.field}:{collection}", relation, fields)
         return wanted

@@ -72,7 +72,7 @@ def links_of(schema: Schema, collection: Collection) -> Links:
 def _links(schema: Schema, collection: Collection) -> Links:
     one: dict[str, Relation] = {}
     many: dict[str, Relation] = {}
-    for name, item in collection.fields.items():
+    for name, item in collection.named.items():
         if item.is_alias:
             relation = schema.inverse(collection.name, name)
             many |= {name: relation} if relation and relation.collection in schema.collections else {}

@@ -35,9 +35,9 @@ def checked(ctx: Context, schema: Schema, collection: Collection, payload: Any) 
 
 
 def _is_written(schema: Schema, collection: Collection, name: Any) -> bool:
-    item = collection.fields.get(name) if isinstance(name, str) else None
+    item = collection.named.get(name) if isinstance(name, str) else None
     if item is None:
-        known = ", ".join(f"`{field}`" for field in list(collection.fields)[:NAMES_SHOWN])
+        known = ", ".join(f"`{field}`" for field in list(collection.named)[:NAMES_SHOWN])
         reason = f"`{str(name)[:100]}` is not a field of `{collection.name}`, whose fields are {known}"
         raise InvalidPayload(f"{reason}.", reason=reason, collection=collection.name, field=str(name)[:100])
     if item.column is None:
@@ -227,7 +227,7 @@ def _missing(item: Field) -> FailedValidation:
 
 def shown(schema: Schema, collection: Collection, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The payload for those who hear of the change: without what is concealed, in it and in the items that it holds."""
-    fields = collection.fields
+    fields = collection.named
     masked = {name: _concealed(fields[name], value) for name, value in payload.items() if name in fields}
     links = links_of(schema, collection)
     if not links.is_plain(payload):
@@ -252,7 +252,7 @@ def unconcealed(schema: Schema, collection: Collection, filtered: Any, payload: 
     if not isinstance(filtered, Mapping):
         return filtered
     found = {
-        name: _put_back(collection.fields[name], value, payload[name]) if name in payload else value
+        name: _put_back(collection.named[name], value, payload[name]) if name in payload else value
         for name, value in filtered.items()
     }
     links = links_of(schema, collection)

@@ -4,6 +4,7 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -68,6 +69,7 @@ def reflect(transaction: Transaction) -> Schema:
     for name, meta in metas.collections.items():
         collections.setdefault(name, Collection(name, {}, meta=meta, has_table=False))
     relations = tuple(_relations(tables, collections, metas))
+    collections |= dict(_with_unlisted(collections, relations))
     return Schema(
         _version(transaction, tables),
         collections,
@@ -378,6 +380,19 @@ def _system_type(collection: str, name: str) -> str | None:
 def _words(special: Any) -> frozenset[str]:
     words = special.split(",") if isinstance(special, str) else special or ()
     return frozenset(word.strip() for word in words if word)
+
+
+def _with_unlisted(
+    collections: Mapping[str, Collection], relations: Iterable[Relation]
+) -> Iterator[tuple[str, Collection]]:
+    """The collections that relations give a field of which nothing else tells."""
+    found: dict[str, dict[str, Field]] = defaultdict(dict)
+    for relation in relations:
+        name, related = relation.one_field, collections.get(relation.related or "")
+        if name and related is not None and related.has_table and name not in related.fields:
+            found[related.name][name] = Field(related.name, name, "alias", frozenset({"o2m"}))
+    for owner, fields in found.items():
+        yield owner, replace(collections[owner], unlisted=fields)
 
 
 def _relations(

@@ -123,6 +123,7 @@ class Relation:
 class Collection:
     """A table, or a folder (without one). primary: None where there is no key of one column.
 
+    unlisted: the other sides of relations that no row of `directus_fields` tells of: they are there for who names them.
     has_triggers: whether the database may change what is written to the table.
     """
 
@@ -133,6 +134,12 @@ class Collection:
     has_table: bool = True
     is_system: bool = False
     has_triggers: bool = False
+    unlisted: Mapping[str, Field] = field(default_factory=dict)
+
+    @cached_property
+    def named(self) -> Mapping[str, Field]:
+        """Every field that can be named."""
+        return {**self.unlisted, **self.fields}
 
     @cached_property
     def columns(self) -> dict[str, Field]:
@@ -186,7 +193,7 @@ class Collection:
 
     def field(self, name: str) -> Field:
         """Raises `Forbidden` for a field that does not exist."""
-        found = self.fields.get(name)
+        found = self.fields.get(name) or self.unlisted.get(name)
         if found is None:
             reason = f"The field `{name}` of `{self.name}` does not exist, or you are not allowed to see it."
             raise Forbidden(reason, reason=reason, collection=self.name, field=name)

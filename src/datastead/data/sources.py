@@ -239,7 +239,7 @@ def _reaches(node: Node, collection: Collection) -> bool:
         return any(_reaches(entry, collection) for entry in node.nodes)
     if not isinstance(node, Nested):
         return False
-    item = collection.fields.get(node.name)
+    item = collection.named.get(node.name)
     return (item is None or not item.is_alias) and "(" not in node.name and _has_fields(node.node)
 
 

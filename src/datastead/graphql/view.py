@@ -57,7 +57,7 @@ class View:
         allowed = self._permitted[action].get(collection.name, frozenset())
         return {
             name: item
-            for name, item in collection.fields.items()
+            for name, item in collection.named.items()
             if NAME.fullmatch(name) and (allowed is None or name in allowed)
         }
 
