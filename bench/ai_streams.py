@@ -1,6 +1,6 @@
 """Many streams at once in one process: whether all of them arrive whole, and how much memory each of them takes.
 
-    python bench/ai_streams.py [--streams 500] [--wire openai]
+    python bench/ai_streams.py [--streams 500] [--chunks 30] [--wire openai]
 
 Memory is that of this process (resident), measured when every stream has brought its first words and none its last,
 less what it was before, after as many calls one after another as warm it up. The simulator is a process of its own.
@@ -19,29 +19,30 @@ from datastead import AI
 CHUNKS = 30
 CHUNK_DELAY_S = 0.5
 GOAL_KB = 60
-TEXT = "word " * CHUNKS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--chunks", type=int, default=CHUNKS, help=f"of each stream, {CHUNK_DELAY_S} s apart")
     parser.add_argument("--wire", choices=list(MODELS), default="openai")
     given = parser.parse_args()
     with _simulator() as url:
-        asyncio.run(_bench(url, given.wire, given.streams))
+        asyncio.run(_bench(url, given.wire, given.streams, given.chunks))
 
 
-async def _bench(url: str, wire: str, count: int) -> None:
+async def _bench(url: str, wire: str, count: int, chunks: int) -> None:
+    words = "word " * chunks
     async with _ai(url) as ai:
-        _send("PUT", f"{url}/_simulator/default", {"text": TEXT})
+        _send("PUT", f"{url}/_simulator/default", {"text": words})
         for _ in range(50):
             await ai.generate_stream(PROMPT, model=MODELS[wire][0], provider=wire).collect()
-        behaviour = {"chunks": CHUNKS, "chunk_delay_s": CHUNK_DELAY_S, "text": TEXT}
+        behaviour = {"chunks": chunks, "chunk_delay_s": CHUNK_DELAY_S, "text": words}
         _send("PUT", f"{url}/_simulator/default", behaviour)
         gc.collect()
         before, began = _resident_kb(), time.perf_counter()
         begun, ended = _Count(count), _Count(count)
-        tasks = [asyncio.create_task(_read(ai, wire, begun, ended)) for _ in range(count)]
+        tasks = [asyncio.create_task(_read(ai, wire, words, begun, ended)) for _ in range(count)]
         await begun.all.wait()
         assert ended.number == 0, "some streams were over before all had begun: make them longer"
         each_kb = (_resident_kb() - before) / count
@@ -53,7 +54,7 @@ async def _bench(url: str, wire: str, count: int) -> None:
     print(f"memory of each: {each_kb:.1f} kB   goal <= {GOAL_KB} kB, none dropped: {verdict}")
 
 
-async def _read(ai: AI, wire: str, begun: "_Count", ended: "_Count") -> str:
+async def _read(ai: AI, wire: str, words: str, begun: "_Count", ended: "_Count") -> str:
     """Id of the call, whose text has come whole and whose usage the provider has told."""
     text = ""
     stream = ai.generate_stream(PROMPT, model=MODELS[wire][0], provider=wire)
@@ -62,7 +63,7 @@ async def _read(ai: AI, wire: str, begun: "_Count", ended: "_Count") -> str:
             begun.add()
         text += event.content
     ended.add()
-    assert (text, stream.result.usage_source) == (TEXT, "provider")
+    assert (text, stream.result.usage_source) == (words, "provider")
     return stream.result.call
 
 

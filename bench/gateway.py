@@ -1,7 +1,7 @@
 """The gateway against the LiteLLM proxy, on the same simulator and the same core; and many streams at once.
 
     python bench/gateway.py [--seconds 5] [--rounds 3] [--connections 16]
-    python bench/gateway.py --streams 500
+    python bench/gateway.py --streams 500 [--chunks 100]
 
 Each server is one process on core 0, and they are asked in turn; the load and the simulator are on core 1. Ours has
 everything on: a token for each request, a hard budget in USD, two ledger writes on SQLite. LiteLLM has its master key,
@@ -51,7 +51,7 @@ def main() -> None:
     given = _arguments()
     with tempfile.TemporaryDirectory() as folder, _simulator() as url:
         if given.streams:
-            _measure_streams(Path(folder), url, given.streams)
+            _measure_streams(Path(folder), url, given.streams, given.chunks)
         else:
             _compare(Path(folder), url, given)
 
@@ -62,6 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of each server, in turn; the median counts")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--streams", type=int, default=0)
+    parser.add_argument("--chunks", type=int, default=CHUNKS, help=f"of each stream, {CHUNK_DELAY_S} s apart")
     parser.add_argument("--ours", action="store_true", help="leave LiteLLM out")
     return parser.parse_args()
 
@@ -173,40 +174,40 @@ def _installed() -> Path:
     return program
 
 
-def _measure_streams(folder: Path, url: str, count: int) -> None:
-    behaviour = {"chunks": CHUNKS, "chunk_delay_s": CHUNK_DELAY_S, "text": "word " * CHUNKS}
+def _measure_streams(folder: Path, url: str, count: int, chunks: int) -> None:
+    behaviour = {"chunks": chunks, "chunk_delay_s": CHUNK_DELAY_S, "text": "word " * chunks}
     request = urllib.request.Request(f"{url}/_simulator/default", json.dumps(behaviour).encode(), method="PUT")
     urllib.request.urlopen(request).close()
     with (
         _datastead(folder, url) as (port, pid),
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
     ):
-        pool.submit(_stream_many, port, TOKEN, 20).result()  # warm
+        pool.submit(_stream_many, port, TOKEN, min(count, 20), chunks).result()  # warm
         before, peak, cpu_before = memory_mb(pid), 0.0, cpu_s(pid)
-        streaming = pool.submit(_stream_many, port, TOKEN, count)
+        streaming = pool.submit(_stream_many, port, TOKEN, count, chunks)
         while not streaming.done():
             peak = max(peak, memory_mb(pid))
             asyncio.run(asyncio.sleep(0.1))
         whole, cpu_ms = streaming.result(), (cpu_s(pid) - cpu_before) * 1000 / count
     each_kb = (peak - before) * 1024 / count
     print(f"{cpu_ms:.1f} ms of CPU a stream, in pieces of one chunk each")
-    print(f"{whole} of {count} streams of {CHUNKS} words came whole (goal: all)")
+    print(f"{whole} of {count} streams of {chunks} words came whole (goal: all)")
     print(
         f"{before:.0f} MB before, {peak:.0f} MB at most: {each_kb:.1f} kB a stream (goal <= {STREAM_MEMORY_GOAL_KB} kB)"
     )
 
 
-def _stream_many(port: int, token: str, count: int) -> int:
+def _stream_many(port: int, token: str, count: int, chunks: int) -> int:
     """How many streams of so many at once bring all chunks and the end."""
     os.sched_setaffinity(0, {LOAD_CORE})
 
     async def all_of_them() -> int:
-        return sum(await asyncio.gather(*(_stream_one(port, token) for _ in range(count))))
+        return sum(await asyncio.gather(*(_stream_one(port, token, chunks) for _ in range(count))))
 
     return asyncio.run(all_of_them())
 
 
-async def _stream_one(port: int, token: str) -> bool:
+async def _stream_one(port: int, token: str, chunks: int) -> bool:
     """Whether all of the text and the end came. Chunks that reached the worker together may be one."""
     body = {"model": MODEL, "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 1000, "stream": True}
     load = Load(port, PATH, token, 0, json.dumps(body))
@@ -219,7 +220,7 @@ async def _stream_one(port: int, token: str) -> bool:
         writer.close()
     except OSError as error:
         print(f"A stream broke: {error!r}", file=sys.stderr)
-    return received.count(b"word ") == CHUNKS and b"data: [DONE]" in received
+    return received.count(b"word ") == chunks and b"data: [DONE]" in received
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Holds a second under a hard budget in total, by how many rows the ledger has: it must not matter.
 
-`python bench/ledger.py [postgresql://user@host/empty_database]`. Each hold is settled before its caller makes the next.
+    python bench/ledger.py [postgresql://user@host/empty_database] [--rows 10 10000 200000] [--seconds 4]
+
+Each hold is settled before its caller makes the next.
 """
 
+import argparse
 import asyncio
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,31 +30,36 @@ from datastead.messages import Usage
 
 ROWS = (10, 10_000, 200_000)
 CALLERS = 32
-SECONDS = 4.0
-WARM_S = 1.0
 WHOLE = 10**15
 
 
 def main() -> None:
     """Prints a table: rows, holds a second without a budget and with one, and the time of the first hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", nargs="?", help="an empty database; a SQLite file of its own without it")
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="how many rows there are, ever more")
+    parser.add_argument(
+        "--seconds", type=float, default=4, help="of load in each measurement, after a quarter to warm up"
+    )
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(folder) / 'ledger.db'}"
-        asyncio.run(_measure(url))
+        url = given.url or f"sqlite:///{Path(folder) / 'ledger.db'}"
+        asyncio.run(_measure(url, given.rows, given.seconds))
 
 
-async def _measure(url: str) -> None:
+async def _measure(url: str, sizes: Sequence[int], seconds: float) -> None:
     database = Database.open(url)
     await database.start()
     await migrate(database)
     print(f"{database.dialect}, {CALLERS} at a time")
     print(f"{'rows':>8}{'no budget':>12}{'budget':>10}{'ratio':>8}{'first hold':>14}")
     have = 0
-    for rows in ROWS:
+    for rows in sizes:
         have = await _fill(database, have, rows)
         await _budget(database, there=False)
-        bare, _, made = await _holds_per_second(database)
+        bare, _, made = await _holds_per_second(database, seconds)
         await _budget(database, there=True)
-        held, first_ms, more = await _holds_per_second(database)
+        held, first_ms, more = await _holds_per_second(database, seconds)
         await _keep(database, rows)
         print(f"{rows:8}{bare:12.0f}{held:10.0f}{held / bare:8.2f}{first_ms:11.1f} ms", flush=True)
         assert made + more > 0
@@ -59,16 +67,16 @@ async def _measure(url: str) -> None:
     await database.close()
 
 
-async def _holds_per_second(database: Database) -> tuple[float, float, int]:
+async def _holds_per_second(database: Database, seconds: float) -> tuple[float, float, int]:
     """Of a new ledger: holds a second, what the first took (it reads all rows), and how many there were."""
     ledger = Ledger(database, system_clock)
     began = time.perf_counter()
     await _call(ledger)
     first_ms = (time.perf_counter() - began) * 1000
-    await _for_a_while(ledger, WARM_S)
-    made = await _for_a_while(ledger, SECONDS)
+    await _for_a_while(ledger, seconds / 4)
+    made = await _for_a_while(ledger, seconds)
     await ledger.close()
-    return made / SECONDS, first_ms, made
+    return made / seconds, first_ms, made
 
 
 async def _for_a_while(ledger: Ledger, seconds: float) -> int:
