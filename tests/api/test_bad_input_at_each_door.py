@@ -174,18 +174,32 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     little = {
         "max_payload_size": 400, "max_batch_mutation": 2, "max_relational_depth": 2, "query_fields_max": 2,
         "query_filter_max_depth": 2, "query_filter_max_conditions": 2, "query_filter_max_values": 2, "query_limit_max": 2,
+        "query_sort_max": 2, "query_alias_max": 2, "query_deep_max": 2, "query_deep_max_depth": 1, "query_relations_max": 1,
+        "query_string_max_size": 100, "query_string_max_parameters": 3, "query_string_max_depth": 3,
     }  # fmt: skip
     with serving(settings_of(f"sqlite:///{folder / 'data.db'}", folder, **little)) as port:
         server = Server(port)
         assert server.post("/collections", {"collection": "notes", "schema": {}}).status == 200
         assert server.post("/fields/notes", {"field": "note", "type": "string"}).status == 200
+        for name in ("before", "after"):
+            assert server.post("/fields/notes", {"field": name, "type": "integer"}).status == 200
+            relation = {"collection": "notes", "field": name, "related_collection": "notes"}
+            assert server.post("/relations", relation).status == 200
         yield server
 
 
 @pytest.mark.parametrize(
     ("query", "setting"),
     [
-        ({"fields": ["id", "note", "id"]}, None),
+        ({"fields": ["id", "note", "id"]}, "QUERY_FIELDS_MAX"),
+        ({"sort": ["id", "note", "id"]}, "QUERY_SORT_MAX"),
+        ({"aggregate": {"count": "id,note,id"}}, "QUERY_SORT_MAX"),
+        ({"groupBy": "id,note,id"}, "QUERY_SORT_MAX"),
+        ({"meta": "a,b,c"}, "QUERY_SORT_MAX"),
+        ({"alias": {"a": "id", "b": "id", "c": "id"}}, "QUERY_ALIAS_MAX"),
+        ({"deep": {"a": {}, "b": {"c": {}}}}, "QUERY_DEEP_MAX"),
+        ({"deep": {"a": {"b": {"c": {}}}}}, "QUERY_DEEP_MAX_DEPTH"),
+        ({"fields": ["before.id", "after.id"]}, "QUERY_RELATIONS_MAX"),
         ({"filter": within(3, "_and", {"id": 1})}, "QUERY_FILTER_MAX_DEPTH"),
         ({"filter": {"_or": [{"id": 1}, {"id": 2}, {"id": 3}]}}, "QUERY_FILTER_MAX_CONDITIONS"),
         ({"filter": {"id": {"_in": [1, 2, 3]}}}, "QUERY_FILTER_MAX_VALUES"),
@@ -196,6 +210,20 @@ def test_how_large_a_query_may_be_is_a_setting(narrow: Server, query: dict[str, 
     answer = narrow.send("SEARCH", "/items/notes", {"query": query})
     assert (answer.status, answer.code) == (400, "INVALID_QUERY")
     assert setting is None or setting in answer.body
+
+
+@pytest.mark.parametrize(
+    ("query", "setting"),
+    [
+        (f"search={'x' * 100}", "QUERY_STRING_MAX_SIZE"),
+        ("a=1&b=1&c=1&d=1", "QUERY_STRING_MAX_PARAMETERS"),
+        ("filter[a][b][_eq]=1", "QUERY_STRING_MAX_DEPTH"),
+    ],
+)
+def test_how_large_a_query_string_may_be_is_a_setting(narrow: Server, query: str, setting: str) -> None:
+    answer = narrow.get(f"/items/notes?{query}")
+    assert (answer.status, answer.code) == (400, "INVALID_QUERY")
+    assert setting in answer.body
 
 
 def test_how_large_a_write_may_be_is_a_setting(narrow: Server) -> None:

@@ -4,35 +4,55 @@ What a value means (JSON, a list by commas, a number) is `Query.parse`'s to say;
 """
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from datastead.errors import InvalidQuery
+from datastead.settings import Settings
 
-MAX_PARAMETERS = 1000
-MAX_DEPTH = 20
-MAX_LENGTH = 65_536  # bytes
 MAX_INDEX = 500
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _STEP = re.compile(r"\[([^\[\]]*)\]")
 
 
-def parse_query_string(raw: bytes) -> dict[str, Any]:
+class Bounds(NamedTuple):
+    """How large a query string may be. size: bytes. depth: of a parameter's name."""
+
+    size: int = 65_536
+    parameters: int = 1000
+    depth: int = 20
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Bounds":
+        """Those of the settings."""
+        return cls(
+            settings.query_string_max_size, settings.query_string_max_parameters, settings.query_string_max_depth
+        )
+
+
+STANDARD = Bounds()
+
+
+def parse_query_string(raw: bytes, bounds: Bounds = STANDARD) -> dict[str, Any]:
     """Text, lists and dicts of text. Raises `InvalidQuery` on what cannot be read, or has no end."""
     if not raw:
         return {}
-    if len(raw) > MAX_LENGTH:
-        raise InvalidQuery(f"The query string is longer than {MAX_LENGTH} bytes.", reason="too long")
+    if len(raw) > bounds.size:
+        raise _too("long", f"is longer than {bounds.size} bytes (`QUERY_STRING_MAX_SIZE`)")
     parts = raw.split(b"&")
-    if len(parts) > MAX_PARAMETERS:
-        raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters.", reason="too many")
+    if len(parts) > bounds.parameters:
+        raise _too("many", f"has more than {bounds.parameters} parameters (`QUERY_STRING_MAX_PARAMETERS`)")
     found: dict[str, Any] = {}
     for part in parts:
         if part:
             name, _, value = part.partition(b"=")
-            _put(found, _path(_text(name)), _text(value))
+            _put(found, _path(_text(name), bounds.depth), _text(value))
     return {name: _with_lists(value) for name, value in found.items()}
+
+
+def _too(much: str, why: str) -> InvalidQuery:
+    return InvalidQuery(f"The query string {why}.", reason=f"too {much}")
 
 
 def _text(raw: bytes) -> str:
@@ -45,7 +65,7 @@ def _text(raw: bytes) -> str:
     return text
 
 
-def _path(name: str) -> list[str]:
+def _path(name: str, most: int) -> list[str]:
     """`a[b][]` as `["a", "b", ""]`. A name with brackets that do not pair is a name."""
     if "[" not in name:
         return [name]
@@ -53,8 +73,9 @@ def _path(name: str) -> list[str]:
     if match is None:
         return [name]
     path = [match[1], *_STEP.findall(match[2])]
-    if len(path) > MAX_DEPTH:
-        raise InvalidQuery(f"`{match[1]}` is nested deeper than {MAX_DEPTH}.", reason="nested too deeply")
+    if len(path) > most:
+        why = f"`{match[1][:100]}` is nested deeper than {most} (`QUERY_STRING_MAX_DEPTH`)"
+        raise InvalidQuery(f"{why}.", reason="nested too deeply")
     return path
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from datastead.api.body import read_json, read_object
-from datastead.api.query_string import parse_query_string
+from datastead.api.query_string import Bounds, parse_query_string
 from datastead.auth.tokens import Authenticator
 from datastead.context import PUBLIC, Actor, Context, Services
 from datastead.data.query import Query
@@ -63,7 +63,7 @@ def cookie_in(cookies: str, name: str) -> str | None:
 def parameters_of(scope: Scope) -> dict[str, Any]:
     """The query string, parsed."""
     raw: bytes = scope["query_string"]
-    return parse_query_string(raw)
+    return parse_query_string(raw, Bounds.of(services_of(scope).settings)) if raw else {}
 
 
 async def _parameters(request: Request) -> dict[str, Any]:

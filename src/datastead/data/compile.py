@@ -34,10 +34,11 @@ def compile_read(
     *,
     dialect: str,
     max_depth: int,
+    max_relations: int,
     rights: Rights | None = None,
 ) -> Plan:
     """Raises `Forbidden` for fields that are unknown or hidden, `InvalidQuery` for what a field cannot be asked."""
-    build = Build(schema, dialect, max_depth, conditions, rights)
+    build = Build(schema, dialect, max_depth, max_relations, conditions, rights)
     ones = {one.path: (number, one) for number, one in enumerate(selection.ones)}
     compiler = _Compiler(build, prepare, dict(selection.aliases), ones)
     return compiler.sums(collection, selection) if selection.aggregate or selection.group else compiler.read(

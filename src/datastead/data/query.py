@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -12,17 +12,36 @@ from datastead.errors import InvalidQuery
 if TYPE_CHECKING:
     from datastead.settings import Settings
 
-MAX_SORTS = 50
-MAX_ALIASES = 100
 MAX_INTEGER = 2**63 - 1
 METAS = ("total_count", "filter_count")
 # parts of the contract's query language that this version does not have; refused, as ignoring them would answer wrongly
 NOT_YET = ("versionRaw", "backlink")
 AGGREGATES = ("count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max")
 EXPORTS = ("csv", "json", "xml", "yaml")
-MAX_DEEP = 10
 DEEP = {"fields", "filter", "sort", "limit", "offset", "page", "search", "alias", "aggregate", "group"}
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Bounds(NamedTuple):
+    """How large a query may be. sort: names in that, in `groupBy`, `meta` and sums. deep: fields. limit: -1 = any."""
+
+    fields: int = 500
+    sort: int = 50
+    alias: int = 100
+    deep: int = 500
+    deep_depth: int = 10
+    limit: int = -1
+
+    @classmethod
+    def of(cls, settings: "Settings") -> "Bounds":
+        """Those of the settings."""
+        return cls(
+            settings.query_fields_max, settings.query_sort_max, settings.query_alias_max, settings.query_deep_max,
+            settings.query_deep_max_depth, settings.query_limit_max,
+        )  # fmt: skip
+
+
+STANDARD = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +74,7 @@ class Query:
     @classmethod
     def parse(cls, parameters: Mapping[str, Any], settings: "Settings | None" = None) -> "Query":
         """From a query string (nested already, values as text) or a JSON object. Raises `InvalidQuery`."""
-        for name in NOT_YET:
-            if parameters.get(name):
-                raise _invalid(name, f"`{name}` is not supported in this version")
-        return cls(
-            fields=_names(parameters, "fields", 500 if settings is None else settings.query_fields_max) or ("*",),
-            filter=_filter(parameters.get("filter")),
-            sort=_names(parameters, "sort", MAX_SORTS),
-            limit=_limit(parameters.get("limit"), -1 if settings is None else settings.query_limit_max),
-            offset=_integer("offset", parameters.get("offset"), 0),
-            page=_integer("page", parameters.get("page"), 0) or None,
-            search=_search(parameters.get("search")),
-            meta=_meta(parameters),
-            alias=_alias(parameters.get("alias")),
-            deep=_deep(parameters.get("deep"), settings, 0),
-            aggregate=_aggregate(parameters.get("aggregate")),
-            export=_export(parameters.get("export")),
-            version=_version(parameters.get("version")),
-            group=_names(parameters, "groupBy", MAX_SORTS) or _names(parameters, "group", MAX_SORTS),
-        )
+        return _query(parameters, STANDARD if settings is None else Bounds.of(settings))
 
     def window(self, default_limit: int) -> tuple[int | None, int]:
         """How many rows (None = all), and how many before them are left out."""
@@ -84,6 +85,28 @@ class Query:
                 raise _invalid("page", f"`page` is too large: {self.page}")
             return limit, offset
         return (None if limit < 0 else limit), self.offset or 0
+
+
+def _query(parameters: Mapping[str, Any], bounds: Bounds) -> Query:
+    for name in NOT_YET:
+        if parameters.get(name):
+            raise _invalid(name, f"`{name}` is not supported in this version")
+    return Query(
+        fields=_names(parameters, "fields", bounds.fields) or ("*",),
+        filter=_filter(parameters.get("filter")),
+        sort=_names(parameters, "sort", bounds.sort),
+        limit=_limit(parameters.get("limit"), bounds.limit),
+        offset=_integer("offset", parameters.get("offset"), 0),
+        page=_integer("page", parameters.get("page"), 0) or None,
+        search=_search(parameters.get("search")),
+        meta=_meta(parameters, bounds),
+        alias=_alias(parameters.get("alias"), bounds),
+        deep=_deep(parameters["deep"], bounds) if parameters.get("deep") is not None else NOTHING,
+        aggregate=_aggregate(parameters.get("aggregate"), bounds),
+        export=_export(parameters.get("export")),
+        version=_version(parameters.get("version")),
+        group=_names(parameters, "groupBy", bounds.sort) or _names(parameters, "group", bounds.sort),
+    )
 
 
 def _invalid(name: str, reason: str) -> InvalidQuery:
@@ -102,7 +125,8 @@ def _names(parameters: Mapping[str, Any], name: str, most: int) -> tuple[str, ..
         raise _invalid(name, f"`{name}` has to be a list of names")
     names = tuple(part.strip() for entry in values for part in entry.split(",") if part.strip())
     if len(names) > most:
-        raise _invalid(name, f"`{name}` has more than {most} names")
+        setting = "QUERY_FIELDS_MAX" if name == "fields" else "QUERY_SORT_MAX"
+        raise _invalid(name, f"`{name}` has more than {most} names (`{setting}`)")
     return names
 
 
@@ -135,43 +159,56 @@ def _version(value: Any) -> str | None:
     return checked_text(value, lambda reason: _invalid("version", f"`version` {reason}"))
 
 
-def _alias(value: Any) -> Mapping[str, str]:
+def _alias(value: Any, bounds: Bounds) -> Mapping[str, str]:
     found = _object("alias", value)
-    if len(found) > MAX_ALIASES:
-        raise _invalid("alias", f"`alias` has more than {MAX_ALIASES} names")
+    if len(found) > bounds.alias:
+        raise _invalid("alias", f"`alias` has more than {bounds.alias} names (`QUERY_ALIAS_MAX`)")
     for name, original in found.items():
         if not isinstance(original, str) or not original or "." in original or not name or set(name) & set(".()*:"):
             raise _invalid("alias", f"`alias` of `{str(name)[:100]}` has to be the name of a field")
     return found
 
 
-def _deep(value: Any, settings: "Settings | None", depth: int) -> "Mapping[str, Query]":
+def _deep(value: Any, bounds: Bounds) -> "Mapping[str, Query]":
     """By field: `_filter`, `_sort` and so on, and what is asked deeper down."""
-    found = _object("deep", value)
-    if depth > MAX_DEEP:
-        raise _invalid("deep", f"`deep` may be nested {MAX_DEEP} deep")
-    return {name: _deep_query(name, asked, settings, depth) for name, asked in found.items()} if found else NOTHING
+    return _Deep(bounds).of(_object("deep", value), 0)
 
 
-def _deep_query(name: str, asked: Any, settings: "Settings | None", depth: int) -> Query:
-    entries = _object(f"deep.{name}", asked)
-    own = {key[1:]: entry for key, entry in entries.items() if key.startswith("_")}
-    unknown = own.keys() - DEEP
-    if unknown:
-        raise _invalid("deep", f"`deep` of `{name[:100]}` has no `_{min(unknown)[:100]}`")
-    if "group" in own:
-        own["groupBy"] = own.pop("group")
-    inner = {key: entry for key, entry in entries.items() if not key.startswith("_")}
-    return replace(Query.parse(own, settings), deep=_deep(inner, settings, depth + 1))
+class _Deep:
+    """Counts the fields while it reads them."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._count = 0
+
+    def of(self, found: Mapping[str, Any], depth: int) -> "Mapping[str, Query]":
+        most = self._bounds.deep_depth
+        if depth > most:
+            raise _invalid("deep", f"`deep` may be nested {most} deep (`QUERY_DEEP_MAX_DEPTH`)")
+        return {name: self._query(name, asked, depth) for name, asked in found.items()} if found else NOTHING
+
+    def _query(self, name: str, asked: Any, depth: int) -> Query:
+        self._count += 1
+        if self._count > self._bounds.deep:
+            raise _invalid("deep", f"`deep` may be about {self._bounds.deep} fields (`QUERY_DEEP_MAX`)")
+        entries = _object(f"deep.{name[:100]}", asked)
+        own = {key[1:]: entry for key, entry in entries.items() if key.startswith("_")}
+        unknown = own.keys() - DEEP
+        if unknown:
+            raise _invalid("deep", f"`deep` of `{name[:100]}` has no `_{min(unknown)[:100]}`")
+        if "group" in own:
+            own["groupBy"] = own.pop("group")
+        inner = {key: entry for key, entry in entries.items() if not key.startswith("_")}
+        return replace(_query(own, self._bounds), deep=self.of(inner, depth + 1))
 
 
-def _aggregate(value: Any) -> tuple[tuple[str, str], ...]:
+def _aggregate(value: Any, bounds: Bounds) -> tuple[tuple[str, str], ...]:
     found = _object("aggregate", value)
     unknown = found.keys() - set(AGGREGATES)
     if unknown:
         known = ", ".join(f"`{name}`" for name in AGGREGATES)
         raise _invalid("aggregate", f"`aggregate` has no `{str(min(unknown))[:100]}`; it has {known}")
-    names = ((function, name) for function in found for name in _names(found, function, MAX_SORTS) or ("*",))
+    names = ((function, name) for function in found for name in _names(found, function, bounds.sort) or ("*",))
     return tuple(dict.fromkeys(names))
 
 
@@ -232,8 +269,8 @@ def checked_text(text: str, error: "Callable[[str], Exception]") -> str:
     return text
 
 
-def _meta(parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    names = _names(parameters, "meta", MAX_SORTS)
+def _meta(parameters: Mapping[str, Any], bounds: Bounds) -> tuple[str, ...]:
+    names = _names(parameters, "meta", bounds.sort)
     if "*" in names:
         return METAS
     return tuple(name for name in names if name in METAS)

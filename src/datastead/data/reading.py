@@ -147,14 +147,15 @@ class Reader:
         key = (collection.name, selection)
         plan: Plan | None = self._schema.plans.get(key)
         if plan is None:
-            database, depth = self._database, self._settings.max_relational_depth
+            database, settings = self._database, self._settings
             plan = compile_read(
                 self._schema,
                 collection,
                 selection,
                 database.prepare,
                 dialect=database.dialect,
-                max_depth=depth,
+                max_depth=settings.max_relational_depth,
+                max_relations=settings.query_relations_max,
                 rights=self._rights,
             )
             self._schema.plans.put(key, plan)

@@ -22,7 +22,6 @@ Column = sa.ColumnElement[Any]
 Clause = sa.ColumnElement[bool]
 Origin = tuple[Any, ...]
 
-MAX_JOINS = 40
 QUERY: Origin = (0,)
 """The origin of values that come with the query's own filter, the first of `Values`; those of a rule have its
 collection and grant."""
@@ -39,6 +38,7 @@ class Build:
     schema: Schema
     dialect: str
     max_depth: int
+    max_relations: int
     conditions: "Callable[[Source, Node, Origin], Clause]"
     rights: Rights | None = None
     encoders: list[Encoder] = field(default_factory=list)
@@ -174,8 +174,8 @@ class Source:
         root = self.root or self
         if self.depth >= self.build.max_depth:
             raise refused(f"`{name}` is reached over more than {self.build.max_depth} relations")
-        if len(root.joins) >= MAX_JOINS:
-            raise refused(f"a query may follow {MAX_JOINS} relations")
+        if len(root.joins) >= self.build.max_relations:
+            raise refused(f"a query may follow {self.build.max_relations} relations (`QUERY_RELATIONS_MAX`)")
         other = self.schema.collection(related)
         table = self.build.alias(other, "joined")
         # a bare source belongs to a rule, and so does what it reaches

@@ -125,6 +125,23 @@ class Settings(AccessSettings):
     query_limit_default: int = Field(100, ge=0, description="Items in a list when the query has no `limit`.")
     query_limit_max: int = Field(-1, ge=-1, description="The largest `limit` allowed; -1 = no bound.")
     query_fields_max: int = Field(500, ge=1, description="How many names `fields` may have.")
+    query_sort_max: int = Field(
+        50, ge=1, description="How many names `sort`, `groupBy`, `meta` and each function of `aggregate` may have."
+    )
+    query_alias_max: int = Field(100, ge=1, description="How many names `alias` may have.")
+    query_deep_max: int = Field(500, ge=1, description="How many fields `deep` may be about.")
+    query_deep_max_depth: int = Field(10, ge=1, le=32, description="How deep `deep` may be nested.")
+    query_relations_max: int = Field(
+        40,
+        ge=1,
+        le=55,
+        description="How many fields that refer to one item a query may follow, at each level of lists.",
+    )
+    query_string_max_size: Size = Field(64 << 10, description="The longest query string, such as `64kb`.")
+    query_string_max_parameters: int = Field(1000, ge=1, description="How many parameters a query string may have.")
+    query_string_max_depth: int = Field(
+        20, ge=1, le=100, description="How deep a parameter's name may be nested, as in `filter[author][name][_eq]`."
+    )
     query_filter_max_depth: int = Field(32, ge=1, le=64, description="How deep a filter may be nested.")
     query_filter_max_conditions: int = Field(500, ge=1, le=2_000, description="How many conditions a filter may have.")
     query_filter_max_values: int = Field(

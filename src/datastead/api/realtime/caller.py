@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from datastead.api.query_string import parse_query_string
-from datastead.api.request import cookie_in, headers_of, new_context, services_of
+from datastead.api.request import cookie_in, headers_of, new_context, parameters_of, services_of
 from datastead.auth import login
 from datastead.auth.tokens import Authenticator, expiry_of
 from datastead.context import Actor, Context
@@ -67,7 +66,7 @@ class Caller:
 
 def token_of(scope: Scope) -> str | None:
     """The token in the URL, or in the session's cookie where the page that connects may use it."""
-    given = parse_query_string(scope["query_string"]).get("access_token")
+    given = parameters_of(scope).get("access_token")
     if given is not None:
         if not isinstance(given, str):
             raise InvalidPayload("`access_token` is given more than once.", reason="more than one access token")
