@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
+
+import sqlalchemy as sa
 
 from datastead.context import Context, system_clock
 from datastead.data import system
@@ -51,3 +54,30 @@ async def test_what_a_version_was_saved_as_is_kept_while_there_is_the_version(bl
     await blog.services.database.write(lambda transaction: transaction.execute(system.item_versions.delete()).rowcount)
     await delete_old(later)
     assert await saved(blog, version) == {}
+
+
+async def test_runs_that_ended_long_ago_go_with_their_steps(blog: Context) -> None:
+    now, day = system_clock(), timedelta(days=1)
+    ages = {
+        "old": ("resolved", 5, 5),
+        "failed": ("rejected", 5, 4),
+        "late": ("resolved", 5, 1),
+        "open": ("running", 5, None),
+    }
+    made, ids = list[dict[str, Any]](), {name: str(uuid4()) for name in ages}
+    for name, (status, began, ended) in ages.items():
+        moments = {"created_at": now - began * day, "finished_at": None if ended is None else now - ended * day}
+        made.append(
+            {"id": ids[name], "flow": str(uuid4()), "status": status, "trigger": "event", "depth": 1, **moments}
+        )
+    about = {"position": 0, "key": "x", "type": "log", "status": "resolve", "started_at": now}
+    async with blog.services.database.transaction() as connection:
+        await connection.execute(system.runs.insert().values(made))
+        await connection.execute(system.steps.insert().values([{"run": run, **about} for run in ids.values()]))
+    settings = Settings(retention_batch=1, flow_logs_retention=2 * DAY_S)
+    assert await delete_old(replace(blog.services, settings=settings)) == 2
+    for column in (system.runs.c.id, system.steps.c.run):
+        kept = await blog.services.database.read(
+            lambda t, of=column: {str(key) for key in t.execute(sa.select(of)).scalars()}
+        )
+        assert kept == {ids["late"], ids["open"]}

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from datastead import Chain, Context, Options, operation
 from datastead.data.system import ai_answers, ai_calls, runs, steps
@@ -225,6 +225,42 @@ async def test_what_may_happen_once_only_is_tried_again_only_by_its_policy(
         (run,) = await house.ended()
     assert (run["status"], len(MARKS), run["steps"][0]["attempts"]) == (status, done, 2)
     assert (run["error"] or {}).get("code") == ("STEP_IN_DOUBT" if policy == "reject" else None)
+
+
+TRIED: list[str] = []
+
+
+def _break(value: str) -> str:
+    if value == "Tea":
+        TRIED.append(value)
+        raise RuntimeError("an error of the extension's, outside of what it does")
+    return value
+
+
+class BrokenOptions(Options):
+    """Options that cannot be read."""
+
+    name: Annotated[str, AfterValidator(_break)]
+
+
+@operation("broken", BrokenOptions)
+async def broken(ctx: Context, options: BrokenOptions, chain: Chain) -> Any:
+    """Nothing: its options are never read."""
+
+
+async def test_a_run_that_fails_again_and_again_is_rejected_in_the_end(tables: str) -> None:
+    TRIED.clear()
+    registry, note = Registry(REGISTRY.packages, (broken,)), {**JOB["operations"][0], "resolve": "broken"}
+    bad = {"operation": "broken", "id": "broken", "options": {"name": "{{ $trigger.title }}"}}
+    async with open_house(tables, registry=registry, flows_lease_s=0.2, flows_retries=2) as house:
+        await house.apply({**JOB, "operations": [note, bad]})
+        await house.items("articles").create_many([{"title": "Tea"}, {"title": "Coffee"}])
+        ended = {run["trigger_data"]["payload"]["title"]: run for run in await house.ended(2)}
+        assert ended["Coffee"]["status"] == "resolved"
+        assert (ended["Tea"]["status"], ended["Tea"]["error"]["code"]) == ("rejected", "INTERNAL_SERVER_ERROR")
+        assert [step["status"] for step in ended["Tea"]["steps"]] == ["resolve"]
+        assert len(TRIED) == 3
+        assert len(await house.rows(NOTES)) == 2
 
 
 async def test_a_stopped_process_leaves_its_runs_to_the_next(tables: str, simulator: Simulator) -> None:

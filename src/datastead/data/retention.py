@@ -1,4 +1,4 @@
-"""`Retention`: deletes activities and revisions that are older than the settings keep them, a few at a time."""
+"""`Retention`: deletes activities, revisions and runs that are older than the settings keep them, a few at a time."""
 
 import asyncio
 import logging
@@ -47,9 +47,11 @@ class Retention:
     async def _sweep(self) -> None:
         try:
             gone = await delete_old(self._services)
-            log.info("%s activities and revisions were older than they are kept: deleted.", gone)
+            log.info("%s activities, revisions and runs were older than they are kept: deleted.", gone)
         except (sa.exc.SQLAlchemyError, DatasteadError):
-            log.exception("Old activities and revisions could not be deleted; it is tried again at the next time.")
+            log.exception(
+                "Old activities, revisions and runs could not be deleted; it is tried again at the next time."
+            )
         finally:
             self.start()
 
@@ -57,7 +59,11 @@ class Retention:
 async def delete_old(services: Services) -> int:
     """Deletes what is older than it is kept, in short transactions; how many rows that were."""
     settings, now, gone = services.settings, services.clock(), 0
-    kept = ((_delete_revisions, settings.revisions_retention), (_delete_activities, settings.activity_retention))
+    kept = (
+        (_delete_revisions, settings.revisions_retention),
+        (_delete_activities, settings.activity_retention),
+        (_delete_runs, settings.flow_logs_retention),
+    )
     for delete, seconds in kept:
         work = partial(delete, limit=now - timedelta(seconds=seconds), count=settings.retention_batch)
         while found := await services.database.write(work):
@@ -96,4 +102,16 @@ def _delete_activities(transaction: Transaction, limit: datetime, count: int) ->
     ids = list(transaction.execute(old).scalars())
     if ids:
         transaction.execute(sa.delete(activity).where(activity.c.id.in_(ids)))
+    return len(ids)
+
+
+def _delete_runs(transaction: Transaction, limit: datetime, count: int) -> int:
+    """Those that ended before, with their steps. One that was made before and has not ended yet is needed."""
+    runs, steps = system.runs, system.steps
+    has_ended = runs.c.status.in_(("resolved", "rejected"))
+    old = sa.select(runs.c.id).where(has_ended, runs.c.created_at < limit, runs.c.finished_at < limit).limit(count)
+    ids = list(transaction.execute(old).scalars())
+    if ids:
+        transaction.execute(sa.delete(steps).where(steps.c.run.in_(ids)))
+        transaction.execute(sa.delete(runs).where(runs.c.id.in_(ids)))
     return len(ids)

@@ -410,6 +410,8 @@ runs = sa.Table(
     # the flow as it was when the run began: a changed flow does not change a run under way
     sa.Column("definition", Json),
     _text("owner"), sa.Column("lease_until", Timestamp),
+    # how often an internal error has stopped it
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", Timestamp, nullable=False), sa.Column("started_at", Timestamp),
     sa.Column("finished_at", Timestamp),
     sa.Index("datastead_runs_flow", "flow", "created_at"), sa.Index("datastead_runs_status", "status", "created_at"),

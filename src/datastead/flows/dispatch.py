@@ -12,9 +12,10 @@ from functools import partial
 
 from datastead.ai.owner import is_dead, owner
 from datastead.context import Services
+from datastead.data.engine import Transaction
 from datastead.flows import ending, journal
 from datastead.flows.journal import LeaseLost, Run
-from datastead.flows.outcome import returned
+from datastead.flows.outcome import rejection, returned
 from datastead.flows.runner import Journalled, Outcome, Runner, Stopped
 from datastead.flows.template import Templates
 
@@ -99,10 +100,31 @@ class Dispatcher:
             if not self._is_stopping:
                 raise
             return None
-        except Exception:
-            log.exception("The run %s could not go on; it is tried again when its lease ends.", run.id)
+        except Exception as error:
+            log.exception("The run %s could not go on.", run.id)
+            await self._note_failure(run, error)
             return None
         return outcome
+
+    async def _note_failure(self, run: Run, error: Exception) -> None:
+        """The run is tried again when its lease ends; one that has failed too often is rejected."""
+        retries = self._services.settings.flows_retries
+
+        def note(transaction: Transaction) -> int:
+            failures = journal.count_failure(transaction, run)
+            if failures > retries:
+                ending.give_up(transaction, self._runner, run, rejection(error))
+            return failures
+
+        try:
+            failures = await self._services.database.write(note)
+        except LeaseLost:
+            log.warning("The run %s was taken over by another process.", run.id)
+        except Exception:
+            log.exception("That the run %s failed could not be written; it is tried again when its lease ends.", run.id)
+        else:
+            end = "it is rejected" if failures > retries else "it is tried again when its lease ends"
+            log.error("The run %s has failed %s times: %s.", run.id, failures, end)
 
     async def _release(self, runs: Sequence[str]) -> None:
         name = owner()

@@ -27,6 +27,12 @@ def writing(runner: Runner, run: Run, outcome: Outcome, result: Any) -> Callable
     return write
 
 
+def give_up(transaction: Transaction, runner: Runner, run: Run, error: Any) -> None:
+    """Ends a run that goes no further, as rejected. Raises `LeaseLost`."""
+    done = journal.with_steps(transaction, run).steps
+    writing(runner, run, Outcome("rejected", {"$last": error}, done), None)(transaction)
+
+
 def writing_whole(runner: Runner, run: Run, outcome: Outcome) -> Callable[[Transaction], None]:
     """A run that was carried out in memory, with its steps."""
     now, error = runner.services.clock(), _error(runner, run, outcome)

@@ -171,6 +171,19 @@ def end_run(
     )
 
 
+def with_steps(transaction: Transaction, run: Run) -> Run:
+    """The run with its steps as they are now."""
+    return _with_steps(transaction, [run])[0]
+
+
+def count_failure(transaction: Transaction, run: Run) -> int:
+    """Writes that an internal error has stopped a run; how often so far. Raises `LeaseLost`."""
+    hold(transaction, run)
+    this = runs.c.id == run.id
+    transaction.execute(sa.update(runs).where(this).values(failures=runs.c.failures + 1))
+    return int(transaction.execute(sa.select(runs.c.failures).where(this)).scalar_one())
+
+
 def overwrite(
     transaction: Transaction, run_id: str, trigger_data: Any, definition: FlowDefinition, done: Sequence[Step]
 ) -> None:

@@ -155,13 +155,18 @@ class Settings(AccessSettings):
     max_batch_mutation: int = Field(
         10_000, ge=1, description="How many items one request may create or change, with those nested in them."
     )
-    retention_enabled: bool = Field(False, description="Whether old activities and revisions are deleted.")
+    retention_enabled: bool = Field(
+        False, description="Whether old activities, revisions and runs of flows are deleted."
+    )
     retention_schedule: Cron = Field(
         "0 0 * * *", description="When that is looked after, as a cron expression, in UTC."
     )
     retention_batch: int = Field(500, ge=1, le=10_000, description="How many rows are deleted in one statement.")
     activity_retention: Duration = Field(7_776_000.0, description="How long activities are kept, such as `90d`.")
     revisions_retention: Duration = Field(7_776_000.0, description="How long revisions are kept, such as `90d`.")
+    flow_logs_retention: Duration = Field(
+        7_776_000.0, description="How long runs of flows that have ended are kept, such as `90d`."
+    )
     storage_locations: Names = Field(["local"], description="Where files are kept, by commas; new ones in the first.")
     storage_options: StorageOptions = Field(
         default_factory=dict,
@@ -311,6 +316,9 @@ class Settings(AccessSettings):
     )
     flows_concurrency: int = Field(16, ge=1, description="How many runs one process carries out at a time.")
     flows_lease_s: float = Field(30, gt=0, description="How long a silent process keeps its runs, in seconds.")
+    flows_retries: int = Field(
+        5, ge=0, description="How often a run is tried again that an internal error has stopped; then it is rejected."
+    )
     import_ip_deny_list: Names = Field(
         default_factory=list, description="More addresses that outgoing requests may not reach."
     )
