@@ -13,30 +13,21 @@ then the ratios count. `--rows 1000000` shows what the size of the table costs, 
 import argparse
 import json
 import os
-import secrets
-import sqlite3
 import statistics
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import directus
-import psycopg
 from articles import AUTHORS, COLLECTIONS, CONTENT, FILL, RELATIONS, TAGS, Case, cases
 from load import Load, Outcome, measured
+from ours import CONNECTIONS, LOAD_CORE, SERVE, SERVER_CORE, TOKEN, database, environment, pin_backends, rows_of, send
 from servers import cpu_s, memory_mb, running
 
-SERVER_CORE, LOAD_CORE = 0, 1
-CONNECTIONS = 16
 START_GOAL_S, IDLE_GOAL_MB, LOADED_GOAL_MB = 1.5, 120, 200
-TOKEN = secrets.token_urlsafe(16)
-POSTGRESQL = os.environ.get("DATASTEAD_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/postgres")
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ def _measure(arguments: argparse.Namespace, ours: Server, peer: Server | None) -
 
 def _round(case: Case, server: Server, seconds: float) -> Round:
     if not server.url.startswith("sqlite"):
-        _pin_backends(server.url)
+        pin_backends(server.url)
     body = None if case.body is None else json.dumps(case.body)
     load = Load(server.port, case.paths[0], TOKEN, seconds, body, CONNECTIONS, LOAD_CORE, case.paths, case.method)
     before, kept = cpu_s(server.pid), _kept(server.url)
@@ -151,18 +142,17 @@ def _bounded(name: str, values: list[float], most: float, unit: str) -> None:
 
 @contextmanager
 def _datastead(kind: str, rows: int) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as url:
-        env = {
-            "PATH": os.environ["PATH"], "ADMIN_TOKEN": TOKEN, "ADMIN_PASSWORD": "a-password-for-the-bench",
-            "SECRET": "s" * 40, "DATABASE_URL": url, "HOST": "127.0.0.1",
-        }  # fmt: skip
-        with _served([sys.executable, "-m", "datastead", "serve"], env, url, rows) as server:
-            yield server
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        database(kind, Path(folder)) as url,
+        _served(SERVE, environment(url), url, rows) as server,
+    ):
+        yield server
 
 
 @contextmanager
 def _directus(kind: str, rows: int) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
         env = directus.environment(url, TOKEN, Path(folder))
         directus.bootstrap(env, Path(folder))
         with _served(["node", str(directus.installed()), "start"], env, url, rows) as server:
@@ -178,30 +168,15 @@ def _served(command: list[str], env: dict[str, str], url: str, rows: int) -> Ite
     begun = time.perf_counter()
     with running(command, env, "/server/ping", core=SERVER_CORE) as (port, pid):
         started_s = time.perf_counter() - begun
-        _send(port, "/items/articles?limit=1")
+        send(port, "/items/articles?limit=1")
         yield Server(url, port, pid, started_s, memory_mb(pid))
-
-
-@contextmanager
-def _database(kind: str, folder: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'bench.db'}"
-        return
-    name = f"datastead_bench_{secrets.token_hex(6)}"
-    with psycopg.connect(POSTGRESQL, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}".encode())
-    try:
-        yield f"{POSTGRESQL.rpartition('/')[0]}/{name}"
-    finally:
-        with psycopg.connect(POSTGRESQL, autocommit=True) as server:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def _make(port: int) -> None:
     for name, fields in COLLECTIONS.items():
-        _send(port, "/collections", {"collection": name, "schema": {}, "meta": {}, "fields": fields})
+        send(port, "/collections", {"collection": name, "schema": {}, "meta": {}, "fields": fields})
     for relation in RELATIONS:
-        _send(port, "/relations", relation)
+        send(port, "/relations", relation)
 
 
 def _fill(url: str, rows: int) -> None:
@@ -214,45 +189,13 @@ def _fill(url: str, rows: int) -> None:
     )
     names = {"few": series.format(AUTHORS), "many": series.format(rows), "content": CONTENT, "tags": TAGS}
     for statement in (*FILL, "ANALYZE"):
-        _run(url, statement.format(authors=AUTHORS, **names))
+        rows_of(url, statement.format(authors=AUTHORS, **names))
 
 
 def _kept(url: str) -> tuple[int, int]:
     """The last activity and revision."""
-    (row,) = _run(url, "SELECT (SELECT max(id) FROM directus_activity), (SELECT max(id) FROM directus_revisions)")
+    (row,) = rows_of(url, "SELECT (SELECT max(id) FROM directus_activity), (SELECT max(id) FROM directus_revisions)")
     return int(row[0] or 0), int(row[1] or 0)
-
-
-def _run(url: str, statement: str) -> list[Any]:
-    if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
-        try:
-            with connection:
-                return connection.execute(statement).fetchall()
-        finally:
-            connection.close()
-    with psycopg.connect(url, autocommit=True) as server:
-        cursor = server.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
-
-
-def _pin_backends(url: str) -> None:
-    """PostgreSQL's processes for this database go to the load's core, where the machine lets us."""
-    name = url.rpartition("/")[2]
-    for (pid,) in _run(url, f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'"):
-        try:
-            os.sched_setaffinity(pid, {LOAD_CORE})
-        except OSError:
-            print("PostgreSQL's processes cannot be moved to a core: it runs where it likes.")
-            return
-
-
-def _send(port: int, path: str, body: Any = None) -> bytes:
-    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-    raw = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", raw, headers)
-    with urllib.request.urlopen(request) as answer:
-        return bytes(answer.read())
 
 
 if __name__ == "__main__":

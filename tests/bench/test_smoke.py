@@ -23,6 +23,10 @@ LOADS: dict[str, tuple[list[str], list[str]]] = {
         ["--streams", "4", "--chunks", "3"],
         [r"^4 streams at once over openai: 4 whole", r"memory of each: +-?\d+\.\d kB"],
     ),
+    "flows": (
+        ["--database", "sqlite", "--rounds", "1", "--seconds", "0.2", "--events", "5"],
+        [rf"webhook{NUMBER} runs, ", rf"ten steps{NUMBER} runs,{NUMBER} steps a second", rf"event +done after p50{NUMBER} ms"],
+    ),
     "gateway": (["--ours", "--seconds", "0.4", "--connections", "2"], [r"'requests a second': \d", r"'memory': \d"]),
     "gateway --streams": (["--streams", "3", "--chunks", "3"], [r"^3 of 3 streams of 3 words came whole", r"MB at most: -?\d+\.\d kB a stream"]),
     "ledger": (["--rows", "10", "60", "--seconds", "0.2"], [rf"^ +{rows}{NUMBER * 4} ms$" for rows in (10, 60)]),
