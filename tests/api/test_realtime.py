@@ -304,6 +304,12 @@ def test_users_are_written_by_their_own_rules_and_sessions_are_not_shown(door: D
     assert refused["error"]["code"] == "INVALID_PAYLOAD"
     for name in ("directus_sessions", "datastead_steps", "datastead_ai_calls", "datastead_listeners"):
         assert socket.ask(type="items", action="read", collection=name)["error"]["code"] == "INVALID_COLLECTION"
+    settings = {"type": "items", "collection": "directus_settings"}
+    wrong = {"ai_openai_compatible_base_url": "ftp://x"}
+    for named in ({}, {"id": 1}, {"ids": [1]}):
+        assert socket.ask(**settings, action="update", data=wrong, **named)["error"]["code"] == "INVALID_PAYLOAD"
+        assert socket.ask(**settings, action="delete", **named)["error"]["code"] in {"FORBIDDEN", "INVALID_PAYLOAD"}
+    assert socket.ask(**settings, action="read", query={"fields": ["id"]})["data"] == {"id": 1}
     written = socket.ask(type="items", action="create", collection="directus_flows", data={"name": "x", "trigger": 5})
     assert written["error"]["code"] in {"INVALID_PAYLOAD", "INVALID_FLOW"}
     flow = socket.ask(type="items", action="create", collection="directus_flows", data={"name": "x"})["data"]["id"]

@@ -56,11 +56,9 @@ class Doors:
 
     async def create(self, ctx: Context, collection: str, payloads: Sequence[Payload]) -> list[Any]:
         """Creates items, all or none; their keys."""
-        self._require(collection)
+        self._require(collection, SETTINGS)
         if collection == USERS:
             return list(await Accounts(ctx).create(payloads))
-        if collection == SETTINGS:
-            raise Forbidden
         if (part := ctx.services.flows.part(collection)) is not None:
             return list(await create_each(ctx, [linked(payload) for payload in payloads], part.create))
         if collection == FILES:
@@ -70,7 +68,7 @@ class Doors:
 
     async def update(self, ctx: Context, collection: str, keys: Sequence[Any], payload: Payload) -> list[Any]:
         """Changes items alike; the keys of those that exist."""
-        self._require(collection)
+        self._require(collection, SETTINGS)
         if collection == USERS:
             return list(await Accounts(ctx).update(keys, payload))
         if (part := ctx.services.flows.part(collection)) is not None:
@@ -80,7 +78,7 @@ class Doors:
 
     async def update_batch(self, ctx: Context, collection: str, payloads: Sequence[Payload]) -> list[Any]:
         """Changes items, each as its own payload says, which holds its key."""
-        self._require(collection)
+        self._require(collection, SETTINGS)
         if collection == USERS:
             return list(await Accounts(ctx).update_batch(payloads))
         if (part := ctx.services.flows.part(collection)) is not None:
@@ -99,7 +97,7 @@ class Doors:
 
     async def delete(self, ctx: Context, collection: str, keys: Sequence[Any]) -> None:
         """Deletes items, all or none."""
-        self._require(collection)
+        self._require(collection, SETTINGS)
         if collection == USERS:
             await Accounts(ctx).delete(keys)
             return
@@ -110,6 +108,7 @@ class Doors:
         if collection == FILES and ctx.connection is None:
             await store_of(ctx).settled()
 
-    def _require(self, collection: str) -> None:
-        if not self.writes(collection):
+    def _require(self, collection: str, *others: str) -> None:
+        """others: what is written in another way only."""
+        if not self.writes(collection) or collection in others:
             raise Forbidden

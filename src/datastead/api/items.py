@@ -183,10 +183,9 @@ routes = system_routes("/items/{collection}")
 async def _singleton(call: Call) -> dict[str, Any]:
     """The only item, also as of a version."""
     version = call.query.version
-    keys = await call.items.keys(Query(limit=1)) if version is not None else []
-    if version is None or not keys:
+    if version is None:
         return await call.items.read_singleton(call.query)
-    return await Versions(call.ctx).read_item(call.items.collection, keys[0], version, call.query)
+    return await Versions(call.ctx).read_singleton(call.items.collection, version, call.query)
 
 
 async def _list(call: Call, query: Query) -> Response:

@@ -35,7 +35,7 @@ def collection_shape(collection: Collection, dialect: str) -> Shape:
     """schema: null for a folder; meta: null for a table that is not managed."""
     meta = _known(COLLECTION_META, collection.meta)
     if meta is None and collection.is_system:
-        meta = COLLECTION_META | {"collection": collection.name, "system": True}
+        meta = COLLECTION_META | {"collection": collection.name, "singleton": collection.singleton, "system": True}
     table = {"schema": SCHEMA_NAMES[dialect], "name": collection.name, "comment": None}
     return {"collection": collection.name, "meta": meta, "schema": table if collection.has_table else None}
 

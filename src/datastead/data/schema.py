@@ -184,7 +184,8 @@ class Collection:
 
     @property
     def singleton(self) -> bool:
-        return bool(self.meta and self.meta.get("singleton"))
+        """Whether it has one item only, as the project's settings."""
+        return self.name == "directus_settings" or bool(self.meta and self.meta.get("singleton"))
 
     @property
     def sort_field(self) -> str | None:

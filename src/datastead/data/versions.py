@@ -98,6 +98,12 @@ class Versions:
             raise Forbidden(f"{reason}.", reason=reason)
         return await laid_over(self._ctx, (collection, own), found, await self._delta(self._ctx, keys[0]), query)
 
+    async def read_singleton(self, collection: str, version: str, query: Query) -> Item:
+        """The only item as of one of its versions; what it is by default where it was never written."""
+        items = Items(self._ctx, collection)
+        keys = await items.keys(Query(limit=1))
+        return await (self.read_item(collection, keys[0], version, query) if keys else items.read_singleton(query))
+
     async def _has_delta(self) -> bool:
         return "delta" in (await self._ctx.services.schemas.get()).collection(VERSIONS).columns
 

@@ -10,7 +10,7 @@ from datastead.data.items import Items
 from datastead.data.versions import Versions
 from datastead.graphql.reading import Info, Item, projected
 from datastead.graphql.schema import Types
-from datastead.graphql.types import KEY, NEEDED, listed
+from datastead.graphql.types import KEY, NEEDED, TEXT, listed
 from datastead.graphql.view import Scope, View, is_system, short
 
 
@@ -32,17 +32,20 @@ def roots_of(view: View, types: Types, scope: Scope, doors: Doors) -> tuple[Fiel
 
 def _reads(view: View, types: Types, name: str) -> Fields:
     root, item, arguments = short(name), types.item(name), types.list_arguments(name)
-    if view.schema.collection(name).singleton:
-        return {root: field(item, {}, _read_singleton(name))}
-    sums = listed(types.sums(name))
+    collection = view.schema.collection(name)
+    has_versions = bool(collection.meta and collection.meta.get("versioning"))
+    of_one = {} if collection.singleton else {"id": KEY}
+    read_one = _read_singleton(name) if collection.singleton else _read_one(name)
+    single = field(item, {**of_one, **({"version": TEXT} if has_versions else {})}, read_one)
+    drafts = {f"{root}_by_version": field(item, {**of_one, "version": NEEDED}, read_one)} if has_versions else {}
+    if collection.singleton:
+        return {root: single, **drafts}
     grouped = {**arguments, "groupBy": GraphQLArgument(GraphQLList(GraphQLString))}
-    drafts = {f"{root}_by_version": field(item, {"id": KEY, "version": NEEDED}, _read_version(name))}
-    meta = view.schema.collection(name).meta
     return {
-        **(drafts if meta and meta.get("versioning") else {}),
+        **drafts,
         root: field(listed(item), arguments, _read_list(name)),
-        f"{root}_by_id": field(item, {"id": KEY}, _read_one(name)),
-        f"{root}_aggregated": field(sums, grouped, _read_sums(name)),
+        f"{root}_by_id": single,
+        f"{root}_aggregated": field(listed(types.sums(name)), grouped, _read_sums(name)),
     }
 
 
@@ -57,22 +60,18 @@ def _read_list(name: str) -> Work:
 def _read_one(name: str) -> Work:
     async def work(call: Call, info: Info, given: Arguments) -> Item:
         query, shape = call.selection(info).items({})
+        if (version := given.get("version")) is not None:
+            return projected(await Versions(call.ctx).read_item(name, given["id"], version, query), shape)
         return projected(await Items(call.ctx, name).read_one(given["id"], query), shape)
 
     return work
 
 
-def _read_version(name: str) -> Work:
+def _read_singleton(name: str) -> Work:
     async def work(call: Call, info: Info, given: Arguments) -> Item:
         query, shape = call.selection(info).items({})
-        return projected(await Versions(call.ctx).read_item(name, given["id"], given["version"], query), shape)
-
-    return work
-
-
-def _read_singleton(name: str) -> Work:
-    async def work(call: Call, info: Info, _: Arguments) -> Item:
-        query, shape = call.selection(info).items({})
+        if (version := given.get("version")) is not None:
+            return projected(await Versions(call.ctx).read_singleton(name, version, query), shape)
         return projected(await Items(call.ctx, name).read_singleton(query), shape)
 
     return work
