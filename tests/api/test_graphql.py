@@ -247,6 +247,60 @@ def test_what_cannot_be_asked_is_refused_with_the_contracts_codes(blog: Blog) ->
         assert blog.server.post("/graphql", body).code == "INVALID_PAYLOAD"
 
 
+def test_nothing_is_written_where_the_answer_cannot_be_given(blog: Blog) -> None:
+    count = blog.data("{ ~headings_aggregated { countAll } }")
+    deep = "posts { author { " * 6 + "id" + " } }" * 6
+    assert blog.ask(f'mutation {{ create_~authors_item(data: {{name: "x"}}) {{ {deep} }} }}').json["errors"]
+    new = " ".join(f'a{n}: create_~headings_item(data: {{text: "x"}}) {{ id }}' for n in range(102))
+    made = blog.ask(f"mutation {{ {new} }}").json
+    assert [error["path"] for error in made["errors"]] == [["a100"], ["a101"]]
+    found = blog.data("{ ~headings_aggregated { countAll } ~authors_aggregated { countAll } }")
+    assert found["headings_aggregated"][0]["countAll"] == count["headings_aggregated"][0]["countAll"] + 100
+    gone = " ".join(f"a{n}: delete_~headings_item(id: 0) {{ id }}" for n in range(101))
+    assert blog.ask(f"mutation {{ {gone} }}").json["errors"][0]["path"] == ["a100"]
+    assert blog.ask('{ ~authors(filter: {name: {_eq: "x"}}) { id } }').data == {f"authors_{blog.mark}": []}
+    blog.server.send("DELETE", f"/items/headings_{blog.mark}", {"query": {"filter": {"text": {"_eq": "x"}}}})
+
+
+def test_types_are_the_contracts(server: Server) -> None:
+    name = f"kinds_{uuid4().hex[:8]}"
+    kinds = ("uuid", "time", "date", "bigInteger", "decimal", "csv", "json", "boolean", "text")
+    fields = [{"field": kind, "type": kind} for kind in kinds]
+    fields += [{"field": "hidden", "type": "string", "meta": {"special": ["conceal"]}}]
+    assert server.post("/collections", {"collection": name, "schema": {}, "meta": {}, "fields": fields}).status == 200
+    asked = '{ __type(name: "%s") { fields { name type { name kind } } inputFields { name type { name } } } }'
+    (item,) = server.post("/graphql", {"query": asked % name}).data.values()
+    found = {each["name"]: each["type"]["name"] or each["type"]["kind"] for each in item["fields"]}
+    assert {key: found[key] for key in (*kinds, "hidden")} == {
+        "uuid": "ID", "time": "Date", "date": "Date", "bigInteger": "GraphQLBigInt", "decimal": "Float", "csv": "LIST",
+        "json": "JSON", "boolean": "Boolean", "text": "String", "hidden": "Hash",
+    }  # fmt: skip
+    (filters,) = server.post("/graphql", {"query": asked % f"{name}_filter"}).data.values()
+    by_name = {each["name"]: each["type"]["name"] for each in filters["inputFields"]}
+    assert [by_name[key] for key in ("uuid", "time", "hidden")] == [
+        "id_filter_operators", "date_filter_operators", "hash_filter_operators"
+    ]  # fmt: skip
+    uid = str(uuid4())
+    server.post(f"/items/{name}", {"uuid": uid, "time": "12:00:00", "bigInteger": "9007199254740993"})
+    text = f"query ($id: ID) {{ {name}(filter: {{uuid: {{_eq: $id}}}}) {{ uuid time }} {name}_aggregated {{ max {{ bigInteger }} }} }}"
+    answer = server.post("/graphql", {"query": text, "variables": {"id": uid}})
+    assert answer.data == {
+        name: [{"uuid": uid, "time": "12:00:00"}], f"{name}_aggregated": [{"max": {"bigInteger": 9007199254740992.0}}]
+    }  # fmt: skip
+
+
+def test_a_batch_says_by_the_key_which_item_is_meant(blog: Blog) -> None:
+    user = blog.reader(
+        {"collection": "headings", "fields": ["id", "text"]},
+        {"collection": "headings", "action": "update", "fields": ["text"]},
+    )
+    text = 'mutation { update_~headings_batch(data: [{id: 1, text: "Hi"}]) { id text } }'
+    assert blog.data(text, server=user) == {"update_headings_batch": [{"id": "1", "text": "Hi"}]}
+    moved = blog.ask("mutation { update_~headings_item(id: 1, data: {id: 7}) { id } }", server=user)
+    assert moved.json["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    blog.data('mutation { update_~headings_item(id: 1, data: {text: "Hello"}) { id } }')
+
+
 def test_a_field_that_fails_says_so_in_its_place(blog: Blog) -> None:
     answer = blog.ask("{ ~posts_by_id(id: 99) { id } good: ~posts(limit: 1) { id } }")
     (error,) = answer.json["errors"]
@@ -269,7 +323,17 @@ def test_depth_lists_and_fragments_that_grow_are_bounded(blog: Blog) -> None:
         for n in range(8)
     ]
     bomb = "{ ~posts { ...F0 } } " + " ".join(parts) + " fragment F8 on ~posts { id }"
-    assert blog.ask(bomb).json["errors"][0]["extensions"]["code"] == "INVALID_QUERY"
+    assert blog.ask(bomb).code == "INVALID_PAYLOAD"
+    for alike in (
+        "{" + "__schema { types { name } }" * 290 + "}",
+        "{ ~authors { " + "posts { author { posts { id } } } " * 200 + "} }",
+        "{ ~posts { " + " ".join(f"...F{n}" for n in range(16)) + " } }"
+        + " ".join(f"fragment F{n} on ~posts {{ {'id ' * 290} }}" for n in range(16)),
+        "{" + " ".join(f"a{n}: __schema {{ types {{ name }} }}" for n in range(9)) + "}",
+        "{ __schema { types {" + " ".join(f"a{n}: fields {{ name }}" for n in range(9)) + "} } }",
+    ):  # fmt: skip
+        assert blog.ask(alike).code == "INVALID_PAYLOAD", alike[:60]
+    assert len(blog.data("{" + "".join(f"a{n}: __typename " for n in range(400)) + "}")) == 400
 
 
 def test_what_a_user_may_not_see_does_not_exist(blog: Blog) -> None:
@@ -285,7 +349,7 @@ def test_what_a_user_may_not_see_does_not_exist(blog: Blog) -> None:
     mark = blog.mark
     assert not any("authors" in name or "lines" in name or "headings" in name for name in named)
     assert fields[f"posts_{mark}"] == ["id", "title", "author"]
-    assert fields[f"update_posts_{mark}_input"] == ["title"]
+    assert fields[f"update_posts_{mark}_input"] == ["id", "title"]
     assert set(fields[f"posts_{mark}_filter"]) == {"id", "title", "author", "_and", "_or"}
     assert fields["Mutation"] == [
         f"update_posts_{mark}_items",
@@ -374,8 +438,35 @@ def test_an_item_is_read_as_of_a_version(server: Server) -> None:
     server.post(f"/items/{name}", {"title": "First"})
     version = server.post("/versions", {"key": "draft", "collection": name, "item": "1"}).data["id"]
     server.post(f"/versions/{version}/save", {"title": "Second"})
-    text = f'{{ {name}_by_version(id: 1, version: "draft") {{ id now: title }} }}'
-    assert server.post("/graphql", {"query": text}).data == {f"{name}_by_version": {"id": "1", "now": "Second"}}
+    for field in (f"{name}_by_version", f"{name}_by_id"):
+        text = f'{{ {field}(id: 1, version: "draft") {{ id now: title }} }}'
+        assert server.post("/graphql", {"query": text}).data == {field: {"id": "1", "now": "Second"}}
+
+
+def test_a_singleton_is_read_as_of_a_version(server: Server) -> None:
+    name = f"site_{uuid4().hex[:8]}"
+    assert server.post("/collections", collection(name, meta={"versioning": True, "singleton": True})).status == 200
+    server.send("PATCH", f"/items/{name}", {"title": "First"})
+    version = server.post("/versions", {"key": "draft", "collection": name, "item": "1"}).data["id"]
+    server.post(f"/versions/{version}/save", {"title": "Second"})
+    text = f'{{ {name} {{ title }} now: {name}(version: "draft") {{ title }} }}'
+    assert server.post("/graphql", {"query": text}).data == {name: {"title": "First"}, "now": {"title": "Second"}}
+
+
+def test_the_settings_are_one_item_and_written_by_their_rules(blog: Blog) -> None:
+    path, name = "/graphql/system", uuid4().hex
+    change = "mutation ($n: String) { update_settings(data: {project_name: $n}) { project_name } }"
+    assert blog.data(change, path=path, n=name) == {"update_settings": {"project_name": name}}
+    assert blog.data("{ settings { project_name } }", path=path) == {"settings": {"project_name": name}}
+    wrong = 'mutation { update_settings(data: {ai_openai_compatible_base_url: "ftp://x"}) { id } }'
+    assert blog.ask(wrong, path).json["errors"][0]["extensions"]["code"] == "INVALID_PAYLOAD"
+    for gone in (
+        "create_settings_item(data: {})",
+        "update_settings_items(ids: [1], data: {})",
+        "delete_settings_item(id: 1)",
+    ):
+        assert blog.ask(f"mutation {{ {gone} {{ id }} }}", path).code == "GRAPHQL_VALIDATION"
+    blog.data(change, path=path, n="Datastead")
 
 
 def test_flows_and_operations_are_written_by_their_own_rules(blog: Blog) -> None:

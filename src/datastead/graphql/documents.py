@@ -1,30 +1,38 @@
 """Documents of GraphQL: parsed within bounds, and checked against the schema that exists for who sends them."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
     SelectionSetNode,
     parse,
     specified_rules,
     validate,
-    visit,
 )
-from graphql.language import Visitor
 
 from datastead.data.schema import Plans
 from datastead.errors import GraphqlValidation, InvalidPayload
+from datastead.graphql.budget import MAX_VISITED
 from datastead.settings import Settings
 
 QUOTED = re.compile(r"'([^']*)'")
 """Names in messages of graphql-core; in the contract's, which are of GraphQL in JavaScript, their quotes are double."""
 KEPT = 200
-MAX_ALIKE = 300
-"""Selections of one set: each is compared with those of the same name, so their cost grows with the square."""
+INTROSPECTION = {"__schema", "__type"}
+MAX_NAMES = 8
+MAX_PAIRS = 10_000
+"""How many are compared, which takes a tenth of a second or two."""
 
 
 class Documents:
@@ -58,7 +66,7 @@ def said(error: GraphQLError) -> dict[str, Any]:
 def _parsed(text: str, max_tokens: int) -> DocumentNode:
     try:
         document = parse(text, max_tokens=max_tokens)
-        visit(document, _Sizes())
+        _Costs(document)
     except GraphQLError as error:
         raise _invalid(f"The query is not GraphQL: {error.message}") from None
     except RecursionError:
@@ -66,12 +74,58 @@ def _parsed(text: str, max_tokens: int) -> DocumentNode:
     return document
 
 
-class _Sizes(Visitor):
-    """Refuses sets of selections that are too large to be compared."""
+class _Costs:
+    """What a document takes, with its fragments written out. Raises `InvalidPayload`.
 
-    def enter_selection_set(self, node: SelectionSetNode, *_: Any) -> None:
-        if len(node.selections) > MAX_ALIKE:
-            raise _invalid(f"A selection may have {MAX_ALIKE} entries.")
+    Entries of one name in one place are compared, each with each other, to see whether they can be answered together.
+    What is asked of the schema is not counted when it is carried out: it may not be asked for under many names.
+    """
+
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
+        }
+        self._entries = self._pairs = self._names = 0
+        for each in document.definitions:
+            if isinstance(each, OperationDefinitionNode | FragmentDefinitionNode):
+                self._visit([each.selection_set], frozenset())
+
+    def _visit(self, sets: Sequence[SelectionSetNode], inside: frozenset[str], *, is_schema: bool = False) -> None:
+        """What is selected in one place. inside: the fragments that lead there. is_schema: of the schema."""
+        found: dict[str, list[SelectionSetNode]] = {}
+        asks_schema: dict[str, bool] = {}
+        counts: Counter[str] = Counter()
+        spread: set[str] = set()
+        for each in sets:
+            for node in self._fields(each, inside, spread):
+                name = node.alias.value if node.alias else node.name.value
+                self._pairs += counts[name]
+                counts[name] += 1
+                self._names += node.alias is not None and (is_schema or node.name.value in INTROSPECTION)
+                if node.selection_set is not None:
+                    asks_schema[name] = node.name.value in INTROSPECTION
+                    found.setdefault(name, []).append(node.selection_set)
+        if self._pairs > MAX_PAIRS:
+            raise _invalid("The query selects the same in the same place too often: select it once.")
+        if self._names > MAX_NAMES:
+            raise _invalid(f"The query asks for parts of the schema under more than {MAX_NAMES} other names.")
+        for name, below in found.items():
+            self._visit(below, inside | spread, is_schema=is_schema or asks_schema[name])
+
+    def _fields(self, selected: SelectionSetNode, inside: frozenset[str], spread: set[str]) -> Iterator[FieldNode]:
+        for node in selected.selections:
+            self._entries += 1
+            if self._entries > MAX_VISITED:
+                raise _invalid(f"The query has more than {MAX_VISITED} entries, with its fragments written out.")
+            if isinstance(node, FieldNode):
+                yield node
+            elif isinstance(node, InlineFragmentNode):
+                yield from self._fields(node.selection_set, inside, spread)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in inside | spread:
+                spread.add(node.name.value)
+                fragment = self._fragments.get(node.name.value)
+                if fragment is not None:
+                    yield from self._fields(fragment.selection_set, inside, spread)
 
 
 def _invalid(reason: str) -> InvalidPayload:

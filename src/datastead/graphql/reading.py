@@ -37,6 +37,7 @@ TYPE_KEY = "\0type"
 """In a value of a union: the collection."""
 FUNCTIONS_OF = "\0functions of "
 """In a filter: before the name of a field whose functions are compared."""
+EXACT = 1 << 53
 LISTS = ("filter", "sort", "limit", "offset", "page", "search")
 
 
@@ -308,9 +309,14 @@ def _one(name: str, shape: Shape) -> Read:
 def _sum(function: str, fields: Mapping[str, str]) -> Read:
     def read(row: Item) -> Any:
         of = row.get(function)
-        return {key: of.get(name) if isinstance(of, dict) else None for key, name in fields.items()}
+        return {key: _as_float(of.get(name)) if isinstance(of, dict) else None for key, name in fields.items()}
 
     return read
+
+
+def _as_float(value: Any) -> Any:
+    """A whole number that is more exact than a `Float` can be: graphql-core would refuse it."""
+    return float(value) if isinstance(value, int) and abs(value) > EXACT else value
 
 
 def _groups(row: Item) -> Item:

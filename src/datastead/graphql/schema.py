@@ -170,14 +170,17 @@ class Types:
 
     def _inputs_of(self, action: Action, collection: Collection) -> dict[str, GraphQLInputField]:
         made: dict[str, GraphQLInputField] = {}
-        for name, item in self._view.fields(action, collection).items():
+        fields = self._view.fields(action, collection)
+        if action == "update" and collection.primary is not None and self._view.sees(collection.primary):
+            fields = {collection.primary.name: collection.primary} | fields  # a batch says by it which item is meant
+        for name, item in fields.items():
             link = self._view.link(action, item)
             if link is not None and link.kind == "many" and link.target:
                 made[name] = GraphQLInputField(GraphQLList(self.input(action, link.target)))
             elif link is not None and link.kind == "one" and link.target:
                 made[name] = GraphQLInputField(self.input(action, link.target))
-            elif link is not None or (self._view.schema.relation(collection.name, name) is not None):
-                made[name] = GraphQLInputField(JSON if link is not None else GraphQLID)
+            elif link is not None:
+                made[name] = GraphQLInputField(JSON)
             elif not item.is_alias:
                 is_key = item.column is not None and item.column.is_primary_key
                 made[name] = GraphQLInputField(GraphQLID if is_key else scalar_of(item))

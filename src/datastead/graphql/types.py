@@ -96,25 +96,25 @@ MOMENTS = {"date": OF_DATES, "time": OF_TIMES, "dateTime": tuple(PARTS), "timest
 
 def scalar_of(item: Field) -> Any:
     """The type of a field's values."""
-    if "hash" in item.special:
+    if item.is_concealed:
         return HASH
     if item.type.startswith("geometry"):
         return GEOMETRY
     return {
         "boolean": GraphQLBoolean, "bigInteger": BIG_INT, "integer": GraphQLInt, "decimal": GraphQLFloat,
         "float": GraphQLFloat, "csv": GraphQLList(GraphQLString), "json": JSON, "date": DATE, "dateTime": DATE,
-        "timestamp": DATE,
+        "timestamp": DATE, "time": DATE, "uuid": GraphQLID,
     }.get(item.type, GraphQLString)  # fmt: skip
 
 
 def operators_of(item: Field) -> GraphQLInputObjectType:
     """What a field can be filtered by."""
-    if "hash" in item.special:
+    if item.is_concealed:
         return OPERATORS["hash"]
     return OPERATORS[
         {
             "boolean": "boolean", "bigInteger": "big_int", "integer": "number", "decimal": "number", "float": "number",
-            "date": "date", "dateTime": "date", "timestamp": "date", "time": "date",
+            "date": "date", "dateTime": "date", "timestamp": "date", "time": "date", "uuid": "id",
         }.get(item.type, "string")
     ]  # fmt: skip
 
@@ -136,7 +136,7 @@ def _operators(name: str, value: Any, *texts: str) -> GraphQLInputObjectType:
     if name in {"number", "big_int", "date"}:
         fields |= dict.fromkeys(("_gt", "_gte", "_lt", "_lte"), value)
         fields |= dict.fromkeys(("_between", "_nbetween"), several)
-    if name in {"hash", "string"}:
+    if name in {"hash", "string", "id"}:
         fields |= dict.fromkeys(("_empty", "_nempty"), GraphQLBoolean)
     fields |= dict.fromkeys(texts, value)
     return GraphQLInputObjectType(
@@ -153,6 +153,7 @@ _TEXTS = [
 ]
 OPERATORS = {
     "string": _operators("string", GraphQLString, *_TEXTS),
+    "id": _operators("id", GraphQLID, *_TEXTS),
     "number": _operators("number", STRING_OR_FLOAT),
     "big_int": _operators("big_int", BIG_INT),
     "date": _operators("date", GraphQLString),

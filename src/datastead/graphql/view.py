@@ -61,6 +61,10 @@ class View:
             if NAME.fullmatch(name) and (allowed is None or name in allowed)
         }
 
+    def sees(self, item: Field) -> bool:
+        """Whether the actor may read the field in some row at least."""
+        return item.name in self.fields("read", self.schema.collection(item.collection))
+
     def link(self, action: Action, item: Field) -> "Link | None":
         """What a field leads to, where the actor may do this there."""
         one, many = self.schema.relation(item.collection, item.name), self.schema.inverse(item.collection, item.name)
