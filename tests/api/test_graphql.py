@@ -166,6 +166,16 @@ def test_sums_are_read(blog: Blog) -> None:
     assert found["grouped"] == [{"group": {"author": 1}, "countAll": 2}, {"group": {"author": 2}, "countAll": 1}]
 
 
+def test_what_is_grouped_by_may_be_called_like_a_sum(server: Server) -> None:
+    name = f"sums_{uuid4().hex[:8]}"
+    fields = [{"field": each, "type": "integer"} for each in ("count", "group", "sum")]
+    assert server.post("/collections", {"collection": name, "schema": {}, "meta": {}, "fields": fields}).status == 200
+    server.post(f"/items/{name}", [{"count": 1, "group": 7, "sum": 4}])
+    text = f'{{ {name}_aggregated(groupBy: ["count", "group"]) {{ group countAll sum {{ sum }} }} }}'
+    found = [{"group": {"count": 1, "group": 7}, "countAll": 1, "sum": {"sum": 4}}]
+    assert server.post("/graphql", {"query": text}).data == {f"{name}_aggregated": found}
+
+
 def test_directives_names_and_fragments_select_what_they_say(blog: Blog) -> None:
     found = blog.data(
         """query ($no: Boolean!) { ~posts(limit: 1) {

@@ -4,7 +4,7 @@ A whole tree of fields becomes the fields, the aliases and the `deep` of one que
 as over REST. What may be asked is what `Items.read` says: nothing is read here.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -120,7 +120,7 @@ class Selection:
         for key, nodes in self._collected(self._info.field_nodes, of).items():
             name = nodes[0].name.value
             if name == "group":
-                shape[key] = _groups
+                shape[key] = _groups(wanted)
             elif name == "countAll":
                 wanted["countAll", "*"] = None
                 shape[key] = lambda row: row["countAll"]
@@ -319,6 +319,11 @@ def _as_float(value: Any) -> Any:
     return float(value) if isinstance(value, int) and abs(value) > EXACT else value
 
 
-def _groups(row: Item) -> Item:
-    sums = {"count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max"}
-    return {name: value for name, value in row.items() if name not in sums}
+def _groups(wanted: Iterable[tuple[str, str]]) -> Read:
+    """The values that a row was grouped by: all that is in it beside the sums that were asked for."""
+
+    def read(row: Item) -> Any:
+        sums = {function for function, _ in wanted}
+        return {name: value for name, value in row.items() if name not in sums}
+
+    return read

@@ -103,7 +103,7 @@ def scalar_of(item: Field) -> Any:
     return {
         "boolean": GraphQLBoolean, "bigInteger": BIG_INT, "integer": GraphQLInt, "decimal": GraphQLFloat,
         "float": GraphQLFloat, "csv": GraphQLList(GraphQLString), "json": JSON, "date": DATE, "dateTime": DATE,
-        "timestamp": DATE, "time": DATE, "uuid": GraphQLID,
+        "timestamp": DATE, "time": DATE, "uuid": GraphQLID, "unknown": JSON,
     }.get(item.type, GraphQLString)  # fmt: skip
 
 
