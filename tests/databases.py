@@ -39,7 +39,8 @@ SEQUENCES = "SELECT setval((quote_ident(schemaname) || '.' || quote_ident(sequen
 STRANGERS = """
     SELECT 'DROP SCHEMA ' || quote_ident(nspname) || ' CASCADE' FROM pg_namespace
       WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema')
-    UNION ALL SELECT 'DROP ROUTINE ' || oid::regprocedure || ' CASCADE' FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT 'DROP ROUTINE ' || oid::regprocedure || ' CASCADE' FROM pg_proc
+      WHERE pronamespace = 'public'::regnamespace AND NOT starts_with(proname, 'datastead_')
     UNION ALL SELECT 'DROP TYPE ' || oid::regtype || ' CASCADE' FROM pg_type
       WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd')
 """

@@ -241,7 +241,7 @@ def test_what_a_subscription_cannot_be_is_refused_with_its_uid(door: Door, artic
     socket = door.to()
     for query, code in (
         ({"aggregate": {"count": "*"}}, "INVALID_QUERY"), ({"fields": ["nothing"]}, "FORBIDDEN"), ("x", "INVALID_PAYLOAD"),
-        ({"filter": {"views": {"_nothing": 1}}}, "INVALID_QUERY"),
+        ({"filter": {"views": {"_nothing": 1}}}, "INVALID_QUERY"), ({"filter": {"views": {"_intersects": "x"}}}, "INVALID_QUERY"),
     ):  # fmt: skip
         for event in ({}, {"event": "create"}):
             answer = socket.ask(type="subscribe", collection=articles, uid="7", query=query, **event)

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from datastead.context import Context
 from datastead.data.engine import Database
+from datastead.data.geojson import shape_of
 from datastead.data.items import Items
 from datastead.data.migrations import migrate
 from datastead.events import Event
 
+POINT = '{"type": "Point", "coordinates": [8.5, 47.4]}'
 COUNT = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {0}) SELECT max(i) FROM n"
 
 
@@ -42,6 +44,22 @@ async def test_a_long_read_is_given_up_by_the_loop_and_done_by_a_thread(tmp_path
         assert threads[4] == here
     finally:
         await database.close()
+
+
+async def test_shapes_are_compared_by_a_thread(tmp_path: Path) -> None:
+    database, shape, threads = Database.open(f"sqlite:///{tmp_path / 'data.db'}"), shape_of(POINT), list[int]()
+    await database.start()
+    prepared = database.prepare(sa.text("SELECT shapes_meet(:stored, :number)"))
+
+    def work(fetch: Any) -> Any:
+        threads.append(threading.get_ident())
+        return fetch(prepared, {"stored": POINT, "number": shape.number})
+
+    try:
+        assert await database.reading(work, "shapes") == [(1,)]
+    finally:
+        await database.close()
+    assert [thread == threading.get_ident() for thread in threads] == [True, False]
 
 
 async def test_who_hears_of_a_write_is_in_its_transaction(blog: Context) -> None:

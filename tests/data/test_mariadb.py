@@ -39,7 +39,7 @@ CREATE VIEW seen_things AS SELECT id FROM things
 TYPES = {
     "id": "integer", "kind": "string", "tags": "string", "flag": "boolean", "bits": "boolean", "wide": "unknown",
     "made": "integer", "big": "bigInteger", "price": "decimal", "ratio": "float", "note": "string", "body": "text",
-    "settings": "json", "spot": "unknown", "bytes": "binary", "own": "uuid", "key36": "uuid", "seen": "dateTime",
+    "settings": "json", "spot": "geometry.Point", "bytes": "binary", "own": "uuid", "key36": "uuid", "seen": "dateTime",
     "stamped": "timestamp", "total": "decimal", "code": "string",
 }  # fmt: skip
 

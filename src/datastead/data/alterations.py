@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from datastead.data import ddl
-from datastead.data.columns import described, server_default, type_of
+from datastead.data.columns import described, invalid, server_default, type_of
 from datastead.data.conversion import Convert, conversion
 from datastead.data.engine import Transaction
 from datastead.data.schema import Column, Field
@@ -68,6 +68,9 @@ def _new_type(item: Field, column: Column, kind: str, wanted: Mapping[str, Any],
     asked = {name: wanted[name] for name in SIZES if wanted.get(name) is not None and wanted[name] != now[name]}
     if kind == item.type and not (asked and kind in SIZED_TYPES):
         return {}
+    if column.native is not None:
+        reason = f"`{item.name}` of `{item.collection}` is a column of geometry: its type stays `{item.type}`"
+        raise invalid(reason, collection=item.collection, field=item.name)
     new = type_of(kind, now | asked if kind == item.type else wanted, dialect)
     # a cast to a text of some length cuts what is longer, an assignment of a text refuses it
     words = "TEXT" if isinstance(new, sa.String) else new.compile(dialect=ddl.dialect_of(dialect))

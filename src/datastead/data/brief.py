@@ -7,7 +7,7 @@ longer than `BRIEF_S` is given up, is done by a thread, and goes there at once f
 import threading
 import time
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -23,7 +23,13 @@ SLOW_FOR_S = 10.0
 MOST_SLOW = 1000
 OPERATIONS = 1000
 """Of SQLite's machine, between two looks at the clock: some 20 microseconds."""
+RAISED = "user-defined function raised exception"
 GIVEN_UP = frozenset({"SQLITE_INTERRUPT", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT", "SQLITE_SCHEMA"})
+
+
+def too_long(*_: Any) -> None:
+    """In the place of a function of SQLite's that cannot be interrupted: whoever calls it is sent to a thread."""
+    raise InterruptedError
 
 
 class BriefReads:
@@ -49,9 +55,10 @@ class BriefReads:
             return (work(link.fetch),)
         except sa.exc.DBAPIError as error:
             name = getattr(error.orig, "sqlite_errorname", "")
-            if name not in GIVEN_UP:
+            is_too_long = name == "SQLITE_INTERRUPT" or str(error.orig) == RAISED
+            if not is_too_long and name not in GIVEN_UP:
                 raise
-            if name == "SQLITE_INTERRUPT":
+            if is_too_long:
                 self._note(shape, now)
             return None
         finally:

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from datastead.data.filters import FLAGS, LISTS, NEVER, QUANTIFIERS, RANGES, Condition, Group, Nested, Node
+from datastead.data import geometry
+from datastead.data.filters import FLAGS, LISTS, NEVER, QUANTIFIERS, RANGES, SHAPES, Condition, Group, Nested, Node
 from datastead.data.functions import call_of, integer_field
 from datastead.data.mariadb_reflection import COLLATION
 from datastead.data.schema import Field, Relation
@@ -15,7 +16,7 @@ from datastead.data.wire import GEOMETRIES
 from datastead.errors import InvalidQuery, RequestError
 
 TEXT_TYPES = {"string", "text", "csv"}
-UNCOMPARED_TYPES = {"json", "binary", *GEOMETRIES}
+UNCOMPARED_TYPES = {"json", "binary"}
 NUMBER_TYPES = {"integer", "bigInteger", "float", "decimal"}
 POSTGRESQL_TEXTS = {"character varying", "character", "text", "citext"}
 TEXT_OPERATORS = {
@@ -119,10 +120,15 @@ class _Conditions:
         if operator in FLAGS:
             return _flag(column, operator, is_text=item.type in TEXT_TYPES or item.is_concealed)
         _check_operator(item, operator)
+        if operator in SHAPES:
+            return self._met(source, node, item, column)
         if operator in TEXT_OPERATORS:
             values = self._values(source, node, _needle)
             return _text(_as_text(column, item, source.dialect), node, values, source.dialect)
-        values = self._values(source, node, _for_filter(item, source.dialect))
+        return self._valued(source, node, item, column)
+
+    def _valued(self, source: Source, node: Condition, item: Field, column: Column) -> Clause:
+        operator, values = node.operator, self._values(source, node, _for_filter(item, source.dialect))
         if operator in LISTS:
             return _listed(column, operator, values)
         if operator in RANGES:
@@ -130,6 +136,15 @@ class _Conditions:
             between = column.between(low, high)
             return between if operator == "_between" else sa.not_(between)
         return _COMPARISONS[operator](column, values[0])
+
+    def _met(self, source: Source, node: Condition, item: Field, column: Column) -> Clause:
+        geometry.require(node.operator, source.dialect, has_postgis=source.schema.has_postgis)
+        assert item.column is not None
+        (shape,) = self._values(source, node, _shape_for(source.dialect))
+        native = item.column.native
+        if native is None and source.dialect == "mariadb":
+            column = _as_text(column, item, source.dialect)
+        return geometry.meets(column, native, shape, node.operator, source.dialect)
 
     def _values(self, source: Source, node: Condition, encode: Encoder) -> list[Column]:
         first = self._count
@@ -154,6 +169,7 @@ _COMPARISONS: dict[str, Callable[[Column, Column], Clause]] = {
 def _check_operator(item: Field, operator: str) -> None:
     is_refused = (
         item.is_concealed
+        or (operator in SHAPES) is not (item.type in GEOMETRIES)
         or item.type in UNCOMPARED_TYPES
         or (operator in TEXT_OPERATORS and item.type not in TEXT_TYPES)
         or (item.type == "boolean" and operator not in {"_eq", "_neq", *LISTS})
@@ -177,6 +193,10 @@ def _for_filter(item: Field, dialect: str) -> Encoder:
             ) from error
 
     return checked
+
+
+def _shape_for(dialect: str) -> Encoder:
+    return (lambda shape: shape.number) if dialect == "sqlite" else (lambda shape: shape.geojson)
 
 
 def _needle(value: Any) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from datastead.context import Context
+from datastead.data import planar
 from datastead.data.filters import FACTS
 from datastead.errors import InvalidQuery
 
@@ -220,6 +221,10 @@ def _not(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     return lambda actual, expected: not compare(actual, expected)
 
 
+def _meets(operator: str, *, boxes: bool = False) -> Callable[[Any, Any], bool]:
+    return lambda actual, expected: planar.holds(operator, actual, expected, boxes=boxes)
+
+
 def _is_empty(value: Any) -> bool:
     return value is None or value in ("", [], {})
 
@@ -250,5 +255,9 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "_nends_with": _not(_textual(str.endswith)),
     "_iends_with": _textual(str.endswith, fold=True),
     "_niends_with": _not(_textual(str.endswith, fold=True)),
+    "_intersects": _meets("_intersects"),
+    "_nintersects": _not(_meets("_nintersects")),
+    "_intersects_bbox": _meets("_intersects_bbox", boxes=True),
+    "_nintersects_bbox": _not(_meets("_nintersects_bbox", boxes=True)),
     "_regex": lambda actual, expected: actual is not None and re.search(str(expected), str(actual)) is not None,
 }

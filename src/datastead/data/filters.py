@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datastead.context import Actor
+from datastead.data.geojson import EXAMPLE, NoShapeError, shape_of
 from datastead.errors import InvalidQuery, as_json
 
 if TYPE_CHECKING:
@@ -26,11 +27,10 @@ FOLDING = {"_icontains", "_istarts_with", "_nistarts_with", "_iends_with", "_nie
 LISTS = {"_in", "_nin"}
 RANGES = {"_between", "_nbetween"}
 FLAGS = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
-OPERATORS = SCALAR | LISTS | RANGES | set(FLAGS)
+SHAPES = frozenset({"_intersects", "_nintersects", "_intersects_bbox", "_nintersects_bbox"})
+OPERATORS = SCALAR | LISTS | RANGES | SHAPES | set(FLAGS)
 QUANTIFIERS = {"_some", "_none"}
 GROUPS = {"_and": "and", "_or": "or"}
-OF_SHAPES = frozenset({"_intersects", "_nintersects", "_intersects_bbox", "_nintersects_bbox"})
-"""Operators of the contract for geometry, which there are none of for text."""
 
 FACTS = ("$CURRENT_USER.", "$CURRENT_ROLE.")
 """How variables begin that ask for a field of the actor's user or role."""
@@ -152,10 +152,6 @@ class _Parser:
             return Group(GROUPS[key], tuple(self.mapping(entry, field, depth + 1) for entry in _entries(key, value)))
         if key in OPERATORS and field is not None:
             return self._condition(key, value, field)
-        if key in OF_SHAPES and field is not None:
-            raise _invalid(
-                f"`{field}` cannot be filtered with `{key}`: geometry is text here, and not compared as shapes"
-            )
         if isinstance(value, Mapping):
             return Nested(key, self.mapping(value, field if key in QUANTIFIERS else key, depth + 1))
         if key in QUANTIFIERS and field is not None:
@@ -174,6 +170,8 @@ class _Parser:
             return self._list(operator, value, field)
         if operator in RANGES:
             return self._range(operator, value, field)
+        if operator in SHAPES:
+            return self._shape(operator, value, field)
         return self._scalar(operator, value, field)
 
     def _scalar(self, operator: str, value: Any, field: str) -> Condition:
@@ -187,6 +185,16 @@ class _Parser:
             raise _invalid(f"`{operator}` of `{field}` needs one value", value)
         self.values.append(found)
         return Condition(operator, 1, operator in FOLDING and isinstance(found, str) and not found.isascii())
+
+    def _shape(self, operator: str, value: Any, field: str) -> Condition:
+        found = self._resolve(value)
+        if found is None and value is not None:
+            return Condition(NEVER, 0)
+        try:
+            self.values.append(shape_of(found))
+        except NoShapeError as error:
+            raise _invalid(f"`{operator}` of `{field}` needs GeoJSON, such as {EXAMPLE}; this {error}", value) from None
+        return Condition(operator)
 
     def _list(self, operator: str, value: Any, field: str) -> Condition:
         entries = _listed(value)

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from datastead.data.engine import Transaction
+from datastead.data.geometry import NativeShape
 from datastead.data.schema import Column, ForeignKey
 
 SET_ASIDE = "datastead_dropped_"
@@ -23,7 +24,14 @@ TYPES = {
     "inet4": "string", "inet6": "string", "binary": "binary", "varbinary": "binary", "tinyblob": "binary",
     "blob": "binary", "mediumblob": "binary", "longblob": "binary",
 }  # fmt: skip
-"""Field types by the database's; those of geometry are `unknown`."""
+"""Field types by the database's."""
+SHAPES = {
+    "geometry": "geometry", "point": "geometry.Point", "linestring": "geometry.LineString",
+    "polygon": "geometry.Polygon", "multipoint": "geometry.MultiPoint",
+    "multilinestring": "geometry.MultiLineString", "multipolygon": "geometry.MultiPolygon",
+    "geometrycollection": "geometry",
+}  # fmt: skip
+"""The same of geometry."""
 BOOLEANS = {"tinyint(1)", "bit(1)"}
 TEXTS = {"char", "varchar"}
 _UNSAID = {"RESTRICT": "NO ACTION"}
@@ -126,7 +134,7 @@ def _foreign_keys(rows: list[dict[str, Any]], rules: list[dict[str, Any]]) -> di
 
 def _column(row: Mapping[str, Any], facts: _Facts) -> Column:
     table, name, place = row["table_name"], row["column_name"], (row["table_name"], row["column_name"])
-    generated = row["generation_expression"]
+    generated, kind = row["generation_expression"], SHAPES.get(row["data_type"])
     return Column(
         name=name,
         table=table,
@@ -143,7 +151,8 @@ def _column(row: Mapping[str, Any], facts: _Facts) -> Column:
         is_primary_key=place in facts.key,
         has_auto_increment="auto_increment" in row["extra"].lower(),
         foreign_key=facts.foreign.get(place),
-        type="json" if place in facts.json else _type(row),
+        type="json" if place in facts.json else kind or _type(row),
+        native=None if kind is None else NativeShape("mariadb", row["data_type"], kind),
     )
 
 

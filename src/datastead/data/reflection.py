@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from datastead.data import mariadb_reflection, system
 from datastead.data.directus import MIGRATIONS
 from datastead.data.engine import Transaction
+from datastead.data.geometry import SRID, NativeShape
 from datastead.data.schema import (
+    POSTGIS,
     VERSION_NAME,
     Collection,
     Column,
@@ -76,6 +78,7 @@ def reflect(transaction: Transaction) -> Schema:
         relations,
         _policies(transaction, tables),
         has_milliseconds=transaction.dialect == "sqlite" and MIGRATIONS.name in tables,
+        has_postgis=transaction.dialect == "postgresql" and bool(transaction.execute(sa.select(POSTGIS)).scalar()),
     )
 
 
@@ -135,7 +138,7 @@ def _read_tables(transaction: Transaction, names: list[str] | None) -> dict[str,
     foreign = _by_table(inspector.get_multi_foreign_keys(**options))
     uniques = _uniques(transaction, inspector, options)
     indexes = _by_table(inspector.get_multi_indexes(**options))
-    declared = _declared_types(transaction)
+    declared, natives = _declared_types(transaction), _native_shapes(transaction)
     found: dict[str, dict[str, Column]] = {}
     for table, columns in _by_table(inspector.get_multi_columns(**options)).items():
         facts = _Constraints(keys.get(table), foreign.get(table), uniques.get(table), indexes.get(table))
@@ -143,6 +146,11 @@ def _read_tables(transaction: Transaction, names: list[str] | None) -> dict[str,
             column["name"]: _column(transaction.dialect, table, column, facts, declared.get((table, column["name"])))
             for column in columns
         }
+        for name in found[table].keys() & natives.get(table, {}).keys():
+            native = natives[table][name]
+            found[table][name] = replace(
+                found[table][name], data_type=native.data_type, type=native.kind, native=native
+            )
     return found
 
 
@@ -213,6 +221,32 @@ def _declared_types(transaction: Transaction) -> dict[tuple[str, str], str]:
         "SELECT t.name, c.name, c.type FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
     )
     return {(table, column): str(kind).upper() for table, column, kind in rows}
+
+
+def _native_shapes(transaction: Transaction) -> dict[str, dict[str, NativeShape]]:
+    """The columns of PostGIS's types, by table and name."""
+    found: dict[str, dict[str, NativeShape]] = defaultdict(dict)
+    if transaction.dialect != "postgresql":
+        return found
+    for table, name, words in transaction.connection.exec_driver_sql(_SHAPES):
+        match = _SHAPE.fullmatch(words)
+        assert match is not None
+        kind = f"geometry.{match['kind']}"
+        srid = int(match["srid"] or 0) or SRID
+        found[table][name] = NativeShape(
+            "postgresql", match["type"], kind if kind in GEOMETRIES else GEOMETRIES[0], srid
+        )
+    return found
+
+
+_SHAPES = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE a.atttypid IN (to_regtype('geometry'), to_regtype('geography')) AND NOT a.attisdropped
+      AND c.relnamespace = current_schema()::regnamespace
+"""
+_SHAPE = re.compile(r'(?:.*\.)?"?(?P<type>geometry|geography)"?(?:\((?P<kind>\w+?)(?:ZM|Z|M)?(?:,(?P<srid>\d+))?\))?')
+"""`geometry`, `geometry(PointZ,4326)`."""
 
 
 def _column(dialect: str, table: str, raw: Mapping[str, Any], facts: _Constraints, declared: str | None) -> Column:

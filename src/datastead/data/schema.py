@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from datastead.data import system
 from datastead.data.engine import Connection, Database, Transaction
+from datastead.data.geometry import NativeShape
 from datastead.data.upserts import upsert
 from datastead.errors import Forbidden
 
@@ -23,6 +24,8 @@ V = TypeVar("V")
 POLL_S = 0.5
 PLANS_KEPT = 1000
 VERSION_NAME = "schema"
+POSTGIS: sa.ColumnElement[bool] = sa.func.to_regprocedure(sa.literal_column("'st_geomfromgeojson(text)'")).is_not(None)
+"""Whether PostgreSQL compares shapes."""
 FILL_THEMSELVES = frozenset(
     {"uuid", "date-created", "date-updated", "user-created", "user-updated", "role-created", "role-updated"}
 )
@@ -42,7 +45,7 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What the database says of a column. data_type: the database's name of its type."""
+    """What the database says of a column. data_type: the database's name of its type. native: where it is geometry."""
 
     name: str
     table: str
@@ -60,6 +63,7 @@ class Column:
     has_auto_increment: bool = False
     foreign_key: ForeignKey | None = None
     type: str = "unknown"
+    native: NativeShape | None = None
 
     @property
     def has_default(self) -> bool:
@@ -179,8 +183,9 @@ class Collection:
 
     @cached_property
     def table(self) -> sa.TableClause:
-        """For statements. Columns have no types: values are converted by us, once."""
-        return sa.table(self.name, *(sa.column(name) for name in self.columns))
+        """For statements. Columns have no types: values are converted by us, once. Those of geometry convert in SQL."""
+        natives = {name: item.column.native if item.column else None for name, item in self.columns.items()}
+        return sa.table(self.name, *(sa.column(name, native) for name, native in natives.items()))
 
     @property
     def singleton(self) -> bool:
@@ -254,6 +259,7 @@ class Schema:
     """The whole schema, as of one moment, and what policies permit in it.
 
     plans: statements compiled for it; they go when it goes. has_milliseconds: whether moments may be stored as numbers.
+    has_postgis: whether PostgreSQL compares shapes.
     """
 
     version: int
@@ -262,6 +268,7 @@ class Schema:
     policies: Policies = field(default_factory=Policies)
     plans: Plans[Any] = field(default_factory=Plans, compare=False)
     has_milliseconds: bool = False
+    has_postgis: bool = False
 
     def collection(self, name: str) -> Collection:
         """Raises `Forbidden` for a collection that does not exist."""
@@ -303,7 +310,10 @@ class Schemas:
         self._loading: asyncio.Task[Schema] | None = None
         versions = system.versions
         condition = versions.c.name == sa.bindparam("name", VERSION_NAME, sa.String)
-        self._version = database.prepare(sa.select(versions.c.version).where(condition))
+        seen: sa.Select[Any] = sa.select(versions.c.version).where(condition)
+        if database.dialect == "postgresql":
+            seen = sa.select(seen.scalar_subquery(), POSTGIS)
+        self._version = database.prepare(seen)
         self._schema_version = (
             database.prepare(sa.text("PRAGMA schema_version")) if database.dialect == "sqlite" else None
         )
@@ -335,7 +345,7 @@ class Schemas:
         return schema
 
     async def _counters(self) -> tuple[Any, ...]:
-        """Ours, and SQLite's own, which sees what other programs do to the tables."""
+        """Ours, and SQLite's own, which sees what other programs do to the tables; and whether PostGIS has come."""
         seen = await self._database.fetch(self._version, {})
         if self._schema_version is None:
             return tuple(seen)

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.pool import NullPool, StaticPool
 
-from datastead.data.brief import OPERATIONS, BriefReads
+from datastead.data import planar
+from datastead.data.brief import OPERATIONS, BriefReads, too_long
 from datastead.data.links import Prepared, connected, refuse_commits
 from datastead.errors import InvalidSettings, ServiceUnavailable
 
@@ -147,6 +148,8 @@ class SqliteDriver:
         with self._opening:
             raw = self._opened.raw = self._open(write=False)
             raw.execute("PRAGMA busy_timeout = 0")
+            for name in ("shapes_meet", "shape_boxes_meet"):
+                raw.create_function(name, 2, too_long)
             raw.set_progress_handler(is_over, OPERATIONS)
             return SqliteLink(raw, connected(self._engine))
 
@@ -171,6 +174,8 @@ class SqliteDriver:
             )
             raw.create_function("unicode_lower", 1, _lower, deterministic=True)
             raw.create_function("iso_week", 1, _iso_week, deterministic=True)
+            raw.create_function("shapes_meet", 2, planar.meet, deterministic=True)
+            raw.create_function("shape_boxes_meet", 2, planar.boxes_meet, deterministic=True)
             _configure(raw, write=write)
         except sqlite3.Error as error:
             folder = Path(self._path).absolute().parent

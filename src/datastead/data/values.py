@@ -10,6 +10,8 @@ from uuid import UUID
 
 import orjson
 
+from datastead.data.geojson import NoShapeError, bare, dimensions_of, read
+from datastead.data.geometry import NativeShape
 from datastead.data.schema import Field
 from datastead.data.wire import CONCEALED, GEOMETRIES
 from datastead.errors import InvalidPayload, RequestError, ValueOutOfRange, ValueTooLong, as_json
@@ -38,7 +40,8 @@ def encoder(field: Field, dialect: str, *, bounded: bool = True) -> Encoder:
 
     bounded: whether the value has to fit into the column; otherwise it is only compared with it.
     """
-    encode = _encoder(field, dialect, bounded=bounded)
+    native = field.column.native if field.column is not None else None
+    encode = _encoder(field, dialect, bounded=bounded) if native is None else _natives(native, field)
 
     def checked(value: Any) -> Any:
         if value is None:
@@ -219,20 +222,30 @@ def _to_json(value: Any) -> str:
 
 
 def _geometries(kind: str) -> Encoder:
-    """GeoJSON, as an object or as its text. kind: empty = any. Source: RFC 7946."""
+    """GeoJSON, as an object or as its text, which is kept as it is. kind: empty = any."""
+    return lambda value: _to_json(_shape(value, kind))
+
+
+def _natives(native: NativeShape, field: Field) -> Encoder:
+    """GeoJSON as the database takes it for a column of its own."""
+    kind = field.type.partition(".")[2] if field.type in GEOMETRIES else ""
 
     def encode(value: Any) -> str:
-        try:
-            found = orjson.loads(value) if isinstance(value, str) else value
-        except orjson.JSONDecodeError:
-            found = None
-        if not isinstance(found, Mapping) or str(found.get("type")) not in ({kind} if kind else _SHAPES):
-            raise UnfitError(f"is not GeoJSON of a {kind or 'geometry'}")
-        if not isinstance(found.get("geometries" if found["type"] == "GeometryCollection" else "coordinates"), list):
-            raise UnfitError("has no `coordinates`")
-        return _to_json(found)
+        found = _shape(value, kind)
+        if dimensions_of(found) > native.dimensions:
+            raise UnfitError(
+                f"has positions with more than {native.dimensions} numbers, which `{native.data_type}` drops"
+            )
+        return bare(found)
 
     return encode
+
+
+def _shape(value: Any, kind: str) -> Mapping[str, Any]:
+    try:
+        return read(value, kind)
+    except NoShapeError as error:
+        raise UnfitError(str(error)) from None
 
 
 def _refuse_nul(value: Any) -> None:
@@ -336,8 +349,6 @@ def _to_any(value: Any) -> Any:
         raise UnfitError("is out of range", ValueOutOfRange)
     return value if isinstance(value, bool | int | float | bytes) else _to_text(value)
 
-
-_SHAPES = {*(kind.partition(".")[2] for kind in GEOMETRIES if "." in kind), "GeometryCollection"}
 
 _SIMPLE: Mapping[str, Encoder] = {
     "json": _to_json,

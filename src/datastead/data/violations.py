@@ -63,6 +63,7 @@ _MARIADB_CODES: dict[int, Kind] = {
     1062: "unique", 1586: "unique", 1048: "not_null", 1364: "not_null", 1138: "not_null", 1451: "foreign_key",
     1452: "foreign_key", 4025: "check", 1644: "raised", 1406: "too_long", 1153: "too_long", 1118: "too_long",
     1264: "out_of_range", 1690: "out_of_range", 1367: "out_of_range", 1292: "wrong_type", 1366: "wrong_type",
+    4048: "wrong_type", 4049: "wrong_type", 4050: "wrong_type", 4076: "wrong_type",
     1265: "wrong_type", 1525: "wrong_type", 1411: "wrong_type", 1416: "wrong_type", 1906: "wrong_type",
     4079: "wrong_type", 1054: "stale", 1146: "stale", 1412: "stale", 1932: "stale", 1213: "busy", 1205: "busy",
     1020: "busy", 1969: "busy", 1927: "busy", 1053: "busy", 2006: "busy", 2013: "busy", 2055: "busy",

@@ -19,7 +19,7 @@ GEOMETRIES = tuple(
     f"geometry{kind}"
     for kind in ("", ".Point", ".LineString", ".Polygon", ".MultiPoint", ".MultiLineString", ".MultiPolygon")
 )
-"""Field types whose values are GeoJSON, kept as text."""
+"""Field types whose values are GeoJSON, kept as text; see `geometry` for columns of the database's own."""
 CONCEALED = "**********"
 _FRACTION = re.compile(r"\.\d+")
 

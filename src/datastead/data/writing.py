@@ -145,7 +145,8 @@ class Writer:
     def _several(self, names: tuple[str, ...], count: int) -> sa.ClauseElement:
         columns = [(self._table.c[name], place) for place, name in enumerate(names)]
         rows: list[dict[Any, Any]] = [
-            {column: sa.bindparam(f"r{row}v{place}") for column, place in columns} for row in range(count)
+            {column: sa.bindparam(f"r{row}v{place}", type_=column.type) for column, place in columns}
+            for row in range(count)
         ]
         inserted = sa.insert(self._table)
         return inserted.values(rows if count > 1 else rows[0]).returning(*self._table.c)

@@ -23,6 +23,7 @@ from graphql import (
 from graphql.language import FloatValueNode, IntValueNode, StringValueNode, ValueNode
 from graphql.utilities import value_from_ast_untyped
 
+from datastead.data.filters import SHAPES
 from datastead.data.functions import OF_DATES, OF_TIMES, PARTS
 from datastead.data.schema import Field
 
@@ -111,6 +112,8 @@ def operators_of(item: Field) -> GraphQLInputObjectType:
     """What a field can be filtered by."""
     if item.is_concealed:
         return OPERATORS["hash"]
+    if item.type.startswith("geometry"):
+        return OPERATORS["geometry"]
     return OPERATORS[
         {
             "boolean": "boolean", "bigInteger": "big_int", "integer": "number", "decimal": "number", "float": "number",
@@ -129,9 +132,9 @@ def functions_of(item: Field) -> str | None:
 def _operators(name: str, value: Any, *texts: str) -> GraphQLInputObjectType:
     several = GraphQLList(value)
     fields: dict[str, Any] = dict.fromkeys(("_null", "_nnull"), GraphQLBoolean)
-    if name != "hash":
+    if name not in {"hash", "geometry"}:
         fields |= dict.fromkeys(("_eq", "_neq"), value)
-    if name not in {"hash", "boolean"}:
+    if name not in {"hash", "boolean", "geometry"}:
         fields |= dict.fromkeys(("_in", "_nin"), several)
     if name in {"number", "big_int", "date"}:
         fields |= dict.fromkeys(("_gt", "_gte", "_lt", "_lte"), value)
@@ -159,6 +162,7 @@ OPERATORS = {
     "date": _operators("date", GraphQLString),
     "boolean": _operators("boolean", GraphQLBoolean),
     "hash": _operators("hash", HASH),
+    "geometry": _operators("geometry", GEOMETRY, *sorted(SHAPES)),
 }
 _PARTS = {"date": OF_DATES, "time": OF_TIMES, "datetime": tuple(PARTS), "count": ("count",)}
 FUNCTIONS = {
