@@ -49,6 +49,7 @@ class Bus:
 
     _guards: dict[str, Guard] = field(default_factory=dict)
     _outcomes: dict[str, Guard] = field(default_factory=dict)
+    _deletions: list[Guard] = field(default_factory=list)
     _filters: list[Filter] = field(default_factory=list)
     _actions: list[Action] = field(default_factory=list)
     _interests: list[Interest | None] = field(default_factory=list)
@@ -67,6 +68,13 @@ class Bus:
         The event has the keys that were written, and no payload.
         """
         self._outcomes[collection] = guard
+
+    def on_deletion(self, guard: Guard) -> None:
+        """`guard(ctx, event)` runs after every deletion of items, also one that is quiet, in its transaction.
+
+        The event has the keys that there were.
+        """
+        self._deletions.append(guard)
 
     def on_filter(self, subscriber: Filter, hears: Interest | None = None) -> None:
         """`subscriber(ctx, event)` returns the payload to go on with, and may raise to stop the change.
@@ -119,6 +127,11 @@ class Bus:
     def outcome_of(self, collection: str) -> Guard | None:
         """Whoever looks at what writes in the collection have led to."""
         return self._outcomes.get(collection)
+
+    async def deletion(self, ctx: Context, event: Event) -> None:
+        """Lets go what belongs to items that have been deleted."""
+        for guard in self._deletions:
+            await guard(ctx, event)
 
     async def filter(self, ctx: Context, event: Event) -> Any:
         """The payload, after every filter has seen it."""

@@ -150,6 +150,18 @@ def test_a_share_is_used_as_often_as_it_may_be_and_ends_when_it_is_deleted(serve
     assert refused(again) == (401, "INVALID_CREDENTIALS")
 
 
+def test_a_share_ends_with_its_item(server: Server, posts: str) -> None:
+    key = created(server, f"/items/{posts}", {"title": "Gone soon"})["id"]
+    share = created(server, "/shares", {"collection": posts, "item": str(key)})["id"]
+    tokens = enter(server, share).data
+    assert server.send("DELETE", f"/items/{posts}/{key}").status == 204
+    created(server, f"/items/{posts}", {"id": key, "title": "Another"})
+    assert refused(enter(server, share)) == (401, "INVALID_CREDENTIALS")
+    assert refused(server.public.post("/auth/refresh", {"refresh_token": tokens["refresh_token"]}))[0] == 401
+    assert refused(server.acting_as(tokens["access_token"]).get(f"/items/{posts}/{key}"))[0] in {401, 403}
+    assert server.get(f"/shares/{share}").status == 403
+
+
 def test_a_share_follows_links_to_items_of_any_collection(server: Server) -> None:
     mark = uuid4().hex[:6]
     page, head, note, block = (f"{name}_{mark}" for name in ("pages", "heads", "notes", "blocks"))

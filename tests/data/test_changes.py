@@ -262,6 +262,33 @@ async def test_a_rebuilt_sqlite_table_keeps_what_the_change_is_not_about(ctx: Co
             await things.create(broken)
 
 
+@pytest.mark.mariadb
+async def test_the_number_of_a_deleted_item_is_not_given_again(changes: Changes, blog: Context) -> None:
+    posts = Items(blog, "posts")
+    assert await posts.create_many([{"title": "a"}, {"title": "b"}]) == [1, 2]
+    await posts.delete(2)
+    assert await posts.create({"title": "c"}) == 3
+    await posts.delete(3)
+    await changes.update_field("posts", "title", {"schema": {"max_length": 50, "is_unique": True}})
+    assert await posts.create({"title": "d"}) == 4
+    await posts.delete_many([1, 4])
+    await changes.update_field("posts", "title", {"schema": {"is_unique": False}})
+    assert await posts.create({"title": "e"}) == 5
+    if blog.services.database.dialect == "sqlite":
+        assert await posts.create({"id": 9, "title": "f"}) == 9
+        assert await posts.create({"title": "g"}) == 10
+
+
+async def test_the_platforms_own_tables_do_not_give_a_number_again(ctx: Context) -> None:
+    if ctx.services.database.dialect != "sqlite":
+        pytest.skip("other databases never do")
+    found = await rows(
+        ctx, "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql LIKE '%id INTEGER NOT NULL%'"
+    )
+    counted = {name for name, sql in found if "AUTOINCREMENT" in sql}
+    assert {name for name, _ in found} - counted == {"directus_settings"}
+
+
 async def test_what_a_rebuild_would_lose_is_refused(ctx: Context) -> None:
     if ctx.services.database.dialect != "sqlite":
         pytest.skip("PostgreSQL changes tables in place")

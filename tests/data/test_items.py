@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from datastead.data import system
 from datastead.data.changes import Changes
 from datastead.data.items import Items
 from datastead.data.query import Query
+from datastead.data.workspace import install
 from datastead.errors import (
     FailedValidation,
     Forbidden,
@@ -508,3 +510,15 @@ async def test_items_without_any_value_are_as_many_as_were_sent(blog: Context, c
     keys = await authors.create_many([{} for _ in range(count)])
     assert len(set(keys)) == count
     assert len(await authors.read(Query(limit=-1))) == count
+
+
+async def test_what_belongs_to_an_item_goes_with_it_also_when_nobody_is_told(blog: Context) -> None:
+    install(blog.services.bus)
+    posts = Items(blog, "posts")
+    await posts.create_many([{"title": "a"}, {"title": "b"}])
+    rows = [{"id": str(uuid4()), "key": "draft", "collection": "posts", "item": item} for item in ("1", "2")]
+    versions = system.item_versions
+    await blog.services.database.write(lambda transaction: transaction.execute(versions.insert(), rows))
+    await posts.delete(1, emit=False)
+    found = await blog.services.database.read(lambda inside: list(inside.execute(sa.select(versions.c.item)).scalars()))
+    assert found == ["2"]

@@ -68,8 +68,10 @@ def foreign_key_name(table: str, column: str) -> str:
 
 
 def create_table(transaction: Transaction, name: str, columns: list[sa.Column[Any]]) -> None:
+    """On SQLite, too, a key that counts up gives no number twice: what is about a deleted item is about no new one."""
+    counts = any(column.primary_key and column.autoincrement is True for column in columns)
     with _operations(transaction) as operations, reversible.new_table(transaction, name):
-        operations.create_table(name, *columns)
+        operations.create_table(name, *columns, sqlite_autoincrement=counts)
         for column in columns:
             if column.info.get("is_indexed"):
                 operations.create_index(f"{name}_{column.name}_index"[:63], name, [column.name])
@@ -280,16 +282,16 @@ def _rebuild(
     if found is not None:
         reason = f"The table `{table}` uses {found[0].upper()}, which would be lost when it is made anew"
         raise UnprocessableContent(f"{reason}.", reason=reason)
-    broken = _broken_references(transaction, table)
+    broken, options = _broken_references(transaction, table), _table_options(sql)
     rebuilding = operations.batch_alter_table(
         table,
         recreate="always",
         naming_convention=NAMES,
         table_args=[*_checks(transaction, table), *_uniques(transaction, table, freed)],
-        table_kwargs=_table_options(sql),
+        table_kwargs=options,
         reflect_kwargs={"listeners": [("column_reflect", _keep_types(transaction, table))]},
     )
-    with _put_back(transaction, table), rebuilding as batch:
+    with _put_back(transaction, table), _still_counted(transaction, table, options), rebuilding as batch:
         work(batch)
     if _broken_references(transaction, table) > broken:
         raise InvalidForeignKey("The field holds values that refer to no item.", collection=table)
@@ -352,6 +354,20 @@ def _put_back(transaction: Transaction, table: str) -> Iterator[None]:
     for row in kept:
         if row.name not in present and (row.type != "index" or row.tbl_name == table):
             connection.exec_driver_sql(row.sql)
+
+
+@contextmanager
+def _still_counted(transaction: Transaction, table: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """The new table goes on counting where the old one was, also where its last rows are deleted."""
+    if not options.get("sqlite_autoincrement"):
+        yield
+        return
+    execute = transaction.connection.exec_driver_sql
+    last = execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)).scalar()
+    yield
+    if last is not None:
+        execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
 
 
 def dialect_of(name: str) -> sa.Dialect:

@@ -271,6 +271,8 @@ class Items:
             await self._guarded(ctx, "delete", (list(keys), tuple(keys)))
             deleted = (await self._run(ctx, Recorded(ctx, *target).delete(encoded))).keys
             await self._settle(ctx, "delete", deleted)
+            if deleted:
+                await ctx.services.bus.deletion(ctx, self._event("action", "delete", None, tuple(deleted)))
             if emit and deleted:
                 event = self._event("action", "delete", list(deleted), tuple(deleted))
                 await ctx.services.bus.action(ctx, [event])

@@ -91,6 +91,11 @@ def _uuid(
     )
 
 
+def _count() -> sa.Column[Any]:
+    """The key of rows that are counted. Their tables say `sqlite_autoincrement`: no number is given twice."""
+    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
+
+
 def _text(name: str, length: int | None = 255, default: str | None = None, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, sa.String(length) if length else sa.Text, server_default=default, **options)
 
@@ -135,21 +140,22 @@ collections = sa.Table(
 
 fields = sa.Table(
     "directus_fields", metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _count(),
     _text("collection", 64, nullable=False), _text("field", 64, nullable=False), _text("special", 64),
     _text("interface", 64), sa.Column("options", Json), _text("display", 64), sa.Column("display_options", Json),
     _flag("readonly", False), _flag("hidden", False), sa.Column("sort", sa.Integer), _text("width", 30, "full"),
     sa.Column("translations", Json), _text("note", None), sa.Column("conditions", Json), _flag("required", False),
     _text("group", 64), sa.Column("validation", Json), _text("validation_message", None), _flag("searchable", True),
+    sqlite_autoincrement=True,
 )  # fmt: skip
 
 relations = sa.Table(
     "directus_relations", metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _count(),
     _text("many_collection", 64, nullable=False), _text("many_field", 64, nullable=False), _text("one_collection", 64),
     _text("one_field", 64), _text("one_collection_field", 64), _text("one_allowed_collections", None),
     _text("junction_field", 64), _text("sort_field", 64),
-    _text("one_deselect_action", default="nullify", nullable=False),
+    _text("one_deselect_action", default="nullify", nullable=False), sqlite_autoincrement=True,
 )  # fmt: skip
 
 users = sa.Table(
@@ -184,10 +190,10 @@ access = sa.Table(
 
 permissions = sa.Table(
     "directus_permissions", metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _count(),
     _text("collection", 64, nullable=False), _text("action", 10, nullable=False), sa.Column("permissions", Json),
     sa.Column("validation", Json), sa.Column("presets", Json), _text("fields", None), _uuid("policy", nullable=False),
-    sa.Index("datastead_permissions_policy", "policy"),
+    sa.Index("datastead_permissions_policy", "policy"), sqlite_autoincrement=True,
 )  # fmt: skip
 
 sessions = sa.Table(
@@ -282,18 +288,18 @@ files = sa.Table(
 
 presets = sa.Table(
     "directus_presets", metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True), _text("bookmark"), _owner("user", "CASCADE"),
+    _count(), _text("bookmark"), _owner("user", "CASCADE"),
     _owner("role", "CASCADE", refers="directus_roles"), _text("collection", 64),
     _text("search", 100), _text("layout", 100, "tabular"), sa.Column("layout_query", Json),
     sa.Column("layout_options", Json), sa.Column("refresh_interval", sa.Integer), sa.Column("filter", Json),
-    _text("icon", 64, "bookmark"), _text("color"),
+    _text("icon", 64, "bookmark"), _text("color"), sqlite_autoincrement=True,
 )  # fmt: skip
 
 notifications = sa.Table(
     "directus_notifications", metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True), _now("timestamp"), _text("status", 255, "inbox"),
+    _count(), _now("timestamp"), _text("status", 255, "inbox"),
     _owner("recipient", "CASCADE", nullable=False), _owner("sender"), _text("subject", nullable=False),
-    _text("message", None), _text("collection", 64), _text("item"),
+    _text("message", None), _text("collection", 64), _text("item"), sqlite_autoincrement=True,
 )  # fmt: skip
 
 comments = sa.Table(
@@ -344,18 +350,18 @@ shares = sa.Table(
 
 activity = sa.Table(
     "directus_activity", metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _count(),
     # create | update | delete | login
     _text("action", 45, nullable=False), _uuid("user"),
     sa.Column("timestamp", Timestamp, nullable=False, server_default=sa.func.current_timestamp()),
     _text("ip", 50), _text("user_agent", None), _text("collection", 64, nullable=False), _text("item", nullable=False),
     _text("origin"),
-    sa.Index("datastead_activity_timestamp", "timestamp"),
+    sa.Index("datastead_activity_timestamp", "timestamp"), sqlite_autoincrement=True,
 )  # fmt: skip
 
 revisions = sa.Table(
     "directus_revisions", metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _count(),
     sa.Column("activity", sa.Integer, sa.ForeignKey("directus_activity.id", ondelete="CASCADE"), nullable=False),
     _text("collection", 64, nullable=False), _text("item", nullable=False),
     # the item after the change, and what was written of it
@@ -363,7 +369,7 @@ revisions = sa.Table(
     # the revision of the item from which this one was written
     sa.Column("parent", sa.Integer, sa.ForeignKey("directus_revisions.id")), _uuid("version"),
     sa.Index("datastead_revisions_activity", "activity"), sa.Index("datastead_revisions_item", "collection", "item"),
-    _partial("datastead_revisions_parent", "parent", where="parent IS NOT NULL"),
+    _partial("datastead_revisions_parent", "parent", where="parent IS NOT NULL"), sqlite_autoincrement=True,
 )  # fmt: skip
 
 file_leases = sa.Table(

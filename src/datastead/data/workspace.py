@@ -4,7 +4,7 @@ One entry of `RESOURCES` is a resource: its path, its table, and what one of it 
 not tell are here, too; they hold for every write, whoever writes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from datastead.context import SYSTEM, Context
 from datastead.data import system
 from datastead.data.items import Items
 from datastead.data.query import Query
+from datastead.data.reading import KEYS_AT_ONCE
 from datastead.errors import Forbidden, InvalidForeignKey, InvalidPayload, UnprocessableContent
 from datastead.events import Bus, Event
 
@@ -49,7 +50,7 @@ def install(bus: Bus) -> None:
     """These rules, for a process."""
     for resource in RESOURCES:
         bus.on_guard(resource.table.name, guard)
-    bus.on_action(forget, _is_of_deletions)
+    bus.on_deletion(forget)
 
 
 async def guard(ctx: Context, event: Event) -> None:
@@ -68,23 +69,23 @@ async def guard(ctx: Context, event: Event) -> None:
         await _check_version(ctx, event)
 
 
-async def _is_of_deletions(_: Context, event: Event) -> bool:
-    return event.scope == "items.delete"
+async def forget(ctx: Context, event: Event) -> None:
+    """What belongs to a deleted user or role goes with it, and so do the versions and shares of a deleted item.
 
-
-async def forget(ctx: Context, events: Sequence[Event]) -> None:
-    """What belongs to a deleted user or role, and the versions of a deleted item, go with it."""
-    for event in events:
-        if event.scope != "items.delete" or not event.collection or ctx.connection is None:
-            continue
-        keys = [str(key) for key in event.keys]
-        for statement in _forgetting(event.collection, keys):
+    A link to an item must not lead to another one that gets its key. Comments stay, as in the contract.
+    """
+    assert ctx.connection is not None
+    assert event.collection is not None
+    keys = [str(key) for key in event.keys]
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        some = keys[start : start + KEYS_AT_ONCE]
+        for statement in (*_forgetting(event.collection, some), *_of_items(event.collection, some)):
             await ctx.connection.execute(statement)
-        collection = (await ctx.services.schemas.get()).collections.get(event.collection)
-        if collection is not None and collection.meta and collection.meta.get("versioning"):
-            versions = system.item_versions
-            these = sa.and_(versions.c.collection == collection.name, versions.c.item.in_(keys))
-            await ctx.connection.execute(versions.delete().where(these))
+
+
+def _of_items(collection: str, keys: list[str]) -> Iterator[Any]:
+    for table in (system.item_versions, system.shares):
+        yield table.delete().where(table.c.collection == collection, table.c.item.in_(keys))
 
 
 def _forgetting(collection: str, keys: list[str]) -> Iterator[Any]:
