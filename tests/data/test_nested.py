@@ -170,7 +170,6 @@ WRONG = [
     {"posts": {"create": [1]}}, {"posts": {"update": [{"title": "x"}]}}, {"posts": {"update": [1]}},
     {"posts": {"delete": [{"id": 1}]}}, {"posts": {"delete": 1}}, {"posts": {"update": [{"id": 1}], "delete": ["1"]}},
     {"posts": {"create": [{"title": "ok"}], "update": [{"id": 999, "title": "x"}]}},
-    {"posts": {"create": [{"title": "ok"}], "delete": [3]}}, {"posts": {"delete": [999]}},
     {"posts": [{"title": "ok"}, 999]}, {"posts": [{"title": "ok"}, "abc"]}, {"posts": [{"title": "ok"}, {"id": [1]}]},
     {"posts": [{"title": "ok"}, {"title": None}]}, {"posts": [{"title": "ok"}, {"nope": 1}]}, {"posts": [{"title": "ok"}, {}]},
     {"posts": [{"title": "ok", "tags": [{"tag": {"name": "twice"}}, {"tag": {"name": "twice"}}]}]},
@@ -200,7 +199,7 @@ def deep(levels: int) -> dict[str, Any]:
 
 def random_entry(random: Random) -> Any:
     key = random.choice([1, 2, 3, -1, -2, -3, 999])
-    title = random.choice(["a", "b", "c", "d", "e", None if random.random() < 0.2 else "f"])
+    title = random.choice(["a", "b", "c", "d", "e", None if random.random() < 0.8 else "f"])
     return random.choice([key, {"id": key, "title": title}, {"title": title}])
 
 
@@ -227,11 +226,10 @@ def expected(posts: dict[int, tuple[str, int | None]], owner: int, value: Any) -
         }
         changes, may_create = [entry if isinstance(entry, dict) else {"id": entry} for entry in value], True
     else:
-        if any(key not in posts or posts[key][1] != owner for key in value["delete"]):
-            return None
         if {entry["id"] for entry in value["update"]} & set(value["delete"]):
             return None
-        after |= {key: (posts[key][0], None) for key in value["delete"]}
+        own = {key for key, (_, author) in posts.items() if author == owner}
+        after |= {key: (posts[key][0], None) for key in own.intersection(value["delete"])}
         changes, may_create = [*value["update"], *value["create"]], False
     for change in changes:
         key, present = change.get("id"), posts.get(change.get("id"))
@@ -265,7 +263,7 @@ async def test_random_nested_writes_are_done_as_they_say_or_not_at_all(site: Con
             (item["id"] if item["id"] in mentioned else None, item["title"], item["author"]) for item in found
         ), (posts, owner, value)
         done[True] += 1
-    assert done[True] > done[False] > 20
+    assert done[True] > done[False] > 10
 
 
 async def test_deep_cyclic_and_too_many_items_are_refused(site: Context) -> None:

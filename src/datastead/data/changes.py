@@ -317,7 +317,8 @@ class Changes:
         if given is None and special is None:
             return
         meta = dict(checked_object(given, "meta"))
-        words = list(meta["special"]) if isinstance(meta.get("special"), list | tuple) else []
+        said = meta.get("special") or []
+        words = said.split(",") if isinstance(said, str) else list(said) if isinstance(said, list | tuple) else []
         if special and special not in words and not (special == "alias" and words):
             words.append(special)
         row = meta | {"collection": collection, "field": payload["field"], "special": words or None}

@@ -46,7 +46,8 @@ class Recorded:
 
     async def insert_alone(self, rows: Sequence[Values]) -> Written:
         """Inserts the rows in a transaction of their own."""
-        statement = self._at_once.insert(rows) if self._at_once else None
+        counts = self._writer.numbered_by_hand(rows) is None
+        statement = self._at_once.insert(rows) if self._at_once and counts else None
         if statement is not None:
             found = await self._execute(statement)
             if found is not None:

@@ -175,10 +175,8 @@ class _Owned:
     async def alter(self, delta: Delta) -> None:
         """Some are added, changed and let go."""
         known = await self._known([*delta.delete, *(entry[self.primary] for entry in delta.update)])
-        gone = [known.get(self._encoded(key)) for key in delta.delete]
-        if not all(row is not None and self._is_own(row) for row in gone):
-            raise Forbidden
-        await self._detach(delta.delete)
+        gone = {key: known.get(self._encoded(key)) for key in delta.delete}
+        await self._detach([key for key, row in gone.items() if row is not None and self._is_own(row)])
         for entry in delta.update:
             if self._encoded(entry[self.primary]) not in known:
                 raise Forbidden

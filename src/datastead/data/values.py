@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -212,6 +213,10 @@ def _to_csv(value: Any) -> str:
 
 
 def _to_json(value: Any) -> str:
+    """A text that is JSON already is what it says."""
+    if isinstance(value, str):
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
     try:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import REGCLASS
 
+from datastead.data.ddl import quoted
 from datastead.data.engine import Database, Prepared, Transaction
 from datastead.data.filters import padded
 from datastead.data.schema import Collection, Schema
@@ -29,6 +31,7 @@ class Writer:
         self._schema = schema
         self._collection = collection
         self._table = collection.table
+        self._key_name = collection.primary.name
         self._key: sa.ColumnElement[Any] = collection.table.c[collection.primary.name]
         self._key_at = stored_of(schema, collection, database.dialect).key_at
 
@@ -36,12 +39,31 @@ class Writer:
         """Inserts the rows, several in a statement; the rows as they are now, in their order."""
         names = list(self._collection.columns)
         parts = [(self._named(part[0], names), part) for part in _alike(rows)]
+        largest = self.numbered_by_hand(rows)
 
         def work(transaction: Transaction) -> Rows:
             written = [row for shape, part in parts for row in self._insert_part(transaction, shape, part)]
+            if largest is not None:
+                transaction.raw(self._kept(("count on",), self._count_on), {"largest": largest})
             return self._settled(transaction, written)
 
         return work
+
+    def numbered_by_hand(self, rows: Sequence[Row]) -> int | None:
+        """The largest key given where the database counts: PostgreSQL does not notice, and would give it once more."""
+        name, column = self._key_name, self._collection.columns[self._key_name].column
+        if self._database.dialect != "postgresql" or column is None or not column.has_auto_increment:
+            return None
+        return max((row[name] for row in rows if isinstance(row.get(name), int)), default=None)
+
+    def _count_on(self) -> sa.ClauseElement:
+        """Counts on from the largest key; never back: others may be counting, too."""
+        table: sa.ColumnElement[str] = sa.literal_column(_text(quoted("postgresql", self._collection.name)))
+        name: sa.ColumnElement[str] = sa.literal_column(_text(self._key_name))
+        sequence = sa.cast(sa.func.pg_get_serial_sequence(table, name), REGCLASS)
+        largest = sa.bindparam("largest", None, sa.BigInteger)
+        last = sa.func.coalesce(sa.func.pg_sequence_last_value(sequence), sa.literal_column("0"))
+        return sa.select(sa.func.setval(sequence, largest)).where(last < largest)
 
     def update(self, row: Row, keys: Sequence[Any]) -> Callable[[Transaction], Rows]:
         """Changes the items with these keys; the rows of those that there are, as they are now."""
@@ -182,6 +204,10 @@ class Writer:
 
     def _is_one_of(self, count: int) -> sa.ColumnElement[bool]:
         return self._key.in_([sa.bindparam(f"key{number}") for number in range(count)])
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _numbered(row: Row) -> dict[str, Any]:
