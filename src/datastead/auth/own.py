@@ -61,10 +61,15 @@ def _together(permissions: Sequence[Permission]) -> dict[str, Any]:
     return shown | ({"presets": presets} if presets else {})
 
 
-async def own_permissions_in(ctx: Context, collection: str, key: Any = None) -> dict[str, dict[str, bool]]:
+async def own_permissions_in(ctx: Context, collection: str, key: Any = None) -> dict[str, dict[str, Any]]:
     """`{action: {access}}` for an item, or for some item of the collection. Raises `Forbidden` where there is none."""
     items = Items(ctx, collection)
-    return {action: {"access": await items.may(action, key)} for action in ITEM_ACTIONS}
+    found: dict[str, dict[str, Any]] = {action: {"access": await items.may(action, key)} for action in ITEM_ACTIONS}
+    schema = await ctx.services.schemas.get()
+    if schema.collection(collection).singleton and found["update"]["access"] and not ctx.actor.is_admin:
+        together = _together(permitted(schema, ctx.actor, "update").get(collection, []))
+        found["update"] |= {"fields": together["fields"], "presets": together.get("presets", {})}
+    return found
 
 
 async def own_globals(ctx: Context) -> dict[str, bool]:

@@ -28,6 +28,15 @@ def default_of(column: Column | None) -> Any:
     return _of_type(column, quoted[1].replace("''", "'")) if quoted else text
 
 
+def literal_of(column: Column | None) -> Any:
+    """The default where it is a value; None where there is none, or the database works it out."""
+    text = column.default if column is not None else None
+    is_worked_out = isinstance(text, str) and not (_QUOTED.match(text) or _NUMBER.match(text))
+    if column is None or (is_worked_out and column.type != "boolean"):
+        return None
+    return default_of(column)
+
+
 def _of_type(column: Column, text: str) -> Any:
     if column.type != "json":
         return text

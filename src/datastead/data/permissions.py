@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from datastead.context import Actor, Context
 from datastead.data.app_access import APP_ACCESS
+from datastead.data.defaults import literal_of
 from datastead.data.evaluation import Linked, bounds_of, failures_of
 from datastead.data.filters import parse_filter
 from datastead.data.glimpses import KEPT, narrow
@@ -161,7 +162,7 @@ def admitted(ctx: Context, schema: Schema, collection: Collection, payload: Mapp
         if permission.fields is not None and not payload.keys() <= permission.fields:
             continue
         filled = {**_presets(ctx, permission), **payload}
-        found = _failures(ctx, permission, _seen(schema, collection, filled))
+        found = _failures(ctx, permission, {**_literals(schema, collection), **_seen(schema, collection, filled)})
         if found == []:
             return filled
         failures = found or failures
@@ -182,7 +183,7 @@ def changeable(
     for permission in _permitted_in(schema, ctx.actor, action, collection):
         if permission.fields is not None and not written.keys() <= permission.fields:
             continue
-        found = _failures(ctx, permission, _seen(schema, collection, written), partial=True)
+        found = _failures(ctx, permission, _seen(schema, collection, written))
         grant = _grant(replace(permission, fields=None), ctx.actor, ctx.now) if found == [] else None
         grants += [grant] if grant is not None else []
         failures = found or failures
@@ -192,12 +193,23 @@ def changeable(
     return Rights(rules, _signature(action, rules))
 
 
-def _failures(
-    ctx: Context, permission: Permission, values: Mapping[str, Any], *, partial: bool = False
-) -> list[dict[str, Any]] | None:
-    """What of the permission's validation does not hold; None for one that cannot be understood: it permits nothing."""
+def _literals(schema: Schema, collection: Collection) -> dict[str, Any]:
+    """What new items get from the database where no value is given, as far as that is known before."""
+    key = ("literals", collection.name)
+    found: dict[str, Any] | None = schema.plans.get(key)
+    if found is None:
+        values = {name: literal_of(item.column) for name, item in collection.columns.items()}
+        found = schema.plans.put(key, {name: value for name, value in values.items() if value is not None})
+    return found
+
+
+def _failures(ctx: Context, permission: Permission, values: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """What of the permission's validation does not hold; None for one that cannot be understood: it permits nothing.
+
+    What is not written is not asked about: with a rule for a field, a policy does not demand that it is there.
+    """
     try:
-        return failures_of(ctx, permission.validation or {}, values, partial=partial)
+        return failures_of(ctx, permission.validation or {}, values, partial=True)
     except InvalidQuery as error:
         _warn(permission, error)
         return None
