@@ -125,8 +125,8 @@ def test_a_token_is_taken_without_being_repeated(server: Server) -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ({"email": "nobody"}, "INVALID_PAYLOAD"),
-        ({"email": 5}, "INVALID_PAYLOAD"),
+        ({"email": "nobody"}, "FAILED_VALIDATION"),
+        ({"email": 5}, "FAILED_VALIDATION"),
         ({"status": "asleep"}, "INVALID_PAYLOAD"),
         ({"status": None}, "INVALID_PAYLOAD"),
         ({"status": ["active"]}, "INVALID_PAYLOAD"),

@@ -78,7 +78,8 @@ async def _answer(request: Request) -> Response:
     file = file if recipe is None else await shown(ctx, file, recipe)
     asked = given.get("range") if assets.is_same(file, given.get("if-range")) else None
     part = assets.part_of(file, asked)
-    headers += _description(file, part, is_download="download" in parameters)
+    name = request.path_params.get("name", "").rpartition("/")[2] or file.name
+    headers += _description(file, part, name, is_download="download" in parameters)
     status = 200 if part is None else 206
     if "datastead.head" in request.scope:
         await files.check(file)
@@ -108,12 +109,13 @@ def _validators(ctx: Context, file: StoredFile, *, by_accept: bool) -> Headers:
     ]
 
 
-def _description(file: StoredFile, part: Part | None, *, is_download: bool) -> Headers:
+def _description(file: StoredFile, part: Part | None, name: str, *, is_download: bool) -> Headers:
+    """name: under which it is saved."""
     kind = f"{file.type}; charset={file.charset}" if file.charset else file.type
     found: Headers = [
         (b"content-type", kind.encode("ascii", "replace")),
         (b"content-length", str(file.size if part is None else part.size).encode()),
-        (b"content-disposition", _disposition(file.name, is_download=is_download)),
+        (b"content-disposition", _disposition(name, is_download=is_download)),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", SANDBOX if is_active(file.type) else b"default-src 'none'"),

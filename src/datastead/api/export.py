@@ -1,5 +1,6 @@
 """Items as a file: CSV, JSON, XML or YAML, for `?export=`. In pieces, so that a long list is never held at once."""
 
+import codecs
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ async def exported(batches: Batches, form: str, collection: str, now: datetime) 
     Raises what goes wrong with the first batch.
     """
     media_type, write = FORMS[form]
-    name = f"{_plain(collection)} {now:%Y%m%d-%H%M%S}.{form}"
+    name = f"{_plain(collection)} {now:%Y%m%d-%H%M%S}.{form.partition('_')[0]}"
     answer = StreamingResponse(await begun(write(batches)), media_type=media_type)
     answer.headers["content-disposition"] = f'attachment; filename="{name}"'
     answer.raw_headers.append(POWERED_BY)
@@ -106,6 +107,14 @@ def _flat(item: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+async def to_marked_csv(batches: Batches) -> Pieces:
+    """The same, with the mark by which a spreadsheet knows UTF-8."""
+    mark = codecs.BOM_UTF8
+    async for piece in to_csv(batches):
+        yield mark + piece
+        mark = b""
+
+
 async def to_json(batches: Batches) -> Pieces:
     """A list of objects."""
     is_first = True
@@ -164,6 +173,7 @@ def _printable(text: str) -> str:
 
 FORMS: Mapping[str, tuple[str, Callable[[Batches], Pieces]]] = {
     "csv": ("text/csv; charset=utf-8", to_csv),
+    "csv_utf8": ("text/csv; charset=utf-8", to_marked_csv),
     "json": ("application/json; charset=utf-8", to_json),
     "xml": ("text/xml; charset=utf-8", to_xml),
     "yaml": ("text/yaml; charset=utf-8", to_yaml),

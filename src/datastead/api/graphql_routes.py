@@ -87,5 +87,6 @@ routes = [
     Route("/graphql", GraphqlEndpoint("items"), methods=["GET", "POST"]),
     Route("/graphql/system", GraphqlEndpoint("system"), methods=["GET", "POST"]),
     Route("/server/specs/graphql", GraphqlEndpoint("items", is_schema=True), methods=["GET"]),
+    Route("/server/specs/graphql/items", GraphqlEndpoint("items", is_schema=True), methods=["GET"]),
     Route("/server/specs/graphql/system", GraphqlEndpoint("system", is_schema=True), methods=["GET"]),
 ]

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from datastead.api.answers import NoContent, data
 from datastead.api.body import invalid, keys_of, objects_of, optional_text, read_json, text_of
+from datastead.api.export import exported
 from datastead.api.items import read_back
 from datastead.api.openapi import OBJECT, body_of, json_body
 from datastead.api.request import Body, RequestContext, RequestQuery
@@ -15,6 +16,7 @@ from datastead.auth import tfa
 from datastead.auth.accounts import COLLECTION, Accounts
 from datastead.auth.own import own_items
 from datastead.context import Context
+from datastead.data.batches import batches_of
 from datastead.data.items import Items
 from datastead.data.query import Query
 from datastead.errors import InvalidCredentials
@@ -28,6 +30,8 @@ _SEVERAL = {"oneOf": [OBJECT, {"type": "array", "items": OBJECT}]}
 async def read_users(ctx: RequestContext, query: RequestQuery) -> Response:
     """All users."""
     items = Items(ctx, COLLECTION)
+    if query.export:
+        return await exported(batches_of(ctx, COLLECTION, query), query.export, COLLECTION, ctx.now())
     return data(await items.read(query), await items.meta(query) if query.meta else None)
 
 

@@ -13,7 +13,7 @@ from datastead.data import system
 from datastead.data.items import Items
 from datastead.data.permissions import Action, require
 from datastead.data.query import Query
-from datastead.errors import Forbidden, InvalidCredentials, InvalidPayload, RecordNotUnique
+from datastead.errors import FailedValidation, Forbidden, InvalidCredentials, InvalidPayload, RecordNotUnique
 
 COLLECTION = system.users.name
 STATUSES = ("draft", "invited", "unverified", "active", "suspended", "archived")
@@ -124,7 +124,8 @@ def _check(payload: Payload) -> None:
     """What the columns do not say."""
     email, status = payload.get("email"), payload.get("status")
     if email is not None and not (isinstance(email, str) and EMAIL.fullmatch(email)):
-        raise _invalid("email", "has to be an email address")
+        reason = "`email` has to be an email address"
+        raise FailedValidation(f"{reason}.", reason=reason, collection=COLLECTION, field="email", type="email", path=[])
     if "status" in payload and status not in STATUSES:
         raise _invalid("status", f"has to be one of {', '.join(f'`{known}`' for known in STATUSES)}")
     if payload.get("tfa_secret") is not None:

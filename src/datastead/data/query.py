@@ -17,7 +17,7 @@ METAS = ("total_count", "filter_count")
 # parts of the contract's query language that this version does not have; refused, as ignoring them would answer wrongly
 NOT_YET = ("versionRaw", "backlink")
 AGGREGATES = ("count", "countDistinct", "countAll", "sum", "sumDistinct", "avg", "avgDistinct", "min", "max")
-EXPORTS = ("csv", "json", "xml", "yaml")
+EXPORTS = ("csv", "csv_utf8", "json", "xml", "yaml")
 DEEP = {"fields", "filter", "sort", "limit", "offset", "page", "search", "alias", "aggregate", "group"}
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
