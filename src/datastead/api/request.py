@@ -63,7 +63,17 @@ def cookie_in(cookies: str, name: str) -> str | None:
 def parameters_of(scope: Scope) -> dict[str, Any]:
     """The query string, parsed."""
     raw: bytes = scope["query_string"]
-    return parse_query_string(raw, Bounds.of(services_of(scope).settings)) if raw else {}
+    found = parse_query_string(raw, Bounds.of(services_of(scope).settings)) if raw else {}
+    for name in {"filter", "deep"} & found.keys():
+        found[name] = _with_nulls(found[name])
+    return found
+
+
+def _with_nulls(value: Any) -> Any:
+    """In brackets there is no other word for it: `filter[author][_eq]=null`."""
+    if isinstance(value, dict):
+        return {name: None if entry == "null" else _with_nulls(entry) for name, entry in value.items()}
+    return [None if entry == "null" else _with_nulls(entry) for entry in value] if isinstance(value, list) else value
 
 
 async def _parameters(request: Request) -> dict[str, Any]:

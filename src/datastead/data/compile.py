@@ -16,7 +16,7 @@ from datastead.data.functions import Call, call_of
 from datastead.data.links import Prepared
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Relation, Schema
-from datastead.data.selection import Many, One, Plan, Selection, Shape, Tree, paths_of, tree_of
+from datastead.data.selection import Bare, Many, One, Plan, Selection, Shape, Tree, paths_of, tree_of
 from datastead.data.sources import Build, Source
 from datastead.data.wire import Decoder, decoder
 from datastead.errors import Forbidden, InvalidQuery
@@ -153,7 +153,29 @@ class _Compiler:
                 entry = Many(len(self.many), (*path, name), key, found.relation, paths_of(found.inner or {}))
                 self.many.append(entry)
                 many.append(entry)
-        return Shape(start, stop, names, decoders, tuple(nested), tuple(many))
+        return Shape(start, stop, names, decoders, tuple(nested), tuple(many), self._bare(source, wanted))
+
+    def _bare(self, source: Source, wanted: list[tuple[str, _Wanted]]) -> tuple[Bare, ...]:
+        """What is not asked for of the items of several collections that one field refers to: these show their keys."""
+        asked: dict[str, tuple[Relation, set[str]]] = {}
+        for name, found in wanted:
+            base, _, scope = name.partition(":")
+            if found.kind == "one" and scope and found.relation is not None:
+                asked.setdefault(base, (found.relation, set()))[1].add(found.source.partition(":")[2])
+        schema = self.build.schema
+        keys = {name: one.primary.type for name, one in schema.collections.items() if one.primary} if asked else {}
+        numbered = frozenset(name for name, kind in keys.items() if kind in {"integer", "bigInteger"})
+        return tuple(
+            Bare(
+                name,
+                self._output(source.column(relation.field)),
+                self._output(source.column(relation.collection_field or "")),
+                frozenset(collections),
+                numbered,
+            )
+            for name, (relation, collections) in asked.items()
+            if set(relation.allowed_collections) - collections
+        )
 
     def _let_through(self, other: Source, key: sa.ColumnElement[Any], path: tuple[str, ...]) -> sa.ColumnElement[Any]:
         """The key of a single item; null where the item is not what is asked for."""
@@ -188,7 +210,10 @@ class _Compiler:
         return len(self.outputs) - 1
 
     def _order(self, source: Source, sort: Sequence[str]) -> list[sa.ColumnElement[Any]]:
-        """As asked, then by the key, so that pages do not overlap. Nulls are the largest, on every database."""
+        """As asked, or else by hand; then by the key, so that pages do not overlap. Nulls are the largest."""
+        by_hand = source.collection.sort_field
+        if not sort and by_hand in source.fields():
+            sort = (by_hand,)
         order = [sorted_by(source, name) for name in sort]
         primary = source.collection.primary
         if primary is not None and not {primary.name, f"-{primary.name}"} & set(sort):
@@ -212,6 +237,8 @@ class _Compiler:
         if call is not None:
             return {name if name != original else call.output: _Wanted("call", original, call=call)}
         field_name, _, scope = original.partition(":")
+        if is_named and self._is_left_out(source, field_name, leads_on=bool(inner or scope)):
+            return {}
         item = source.field(field_name)
         schema, own = source.schema, source.collection.name
         inverse = schema.inverse(own, field_name)
@@ -241,6 +268,8 @@ class _Compiler:
 
     def _any(self, relation: Relation, name: str, scope: str, inner: Tree) -> dict[str, _Wanted]:
         """A field that refers to items of several collections: what is asked of each of them, or of one."""
+        if scope in self.build.schema.collections and not self._is_readable(scope):
+            return {name.partition(":")[0]: _Wanted("column", relation.field)}
         if scope:
             return {name: _Wanted("one", name, relation, inner or {"*": {}})}
         wanted = {}
@@ -250,6 +279,17 @@ class _Compiler:
             if fields and self._is_readable(collection):
                 wanted[f"{name}:{collection}"] = _Wanted("one", f"{relation.field}:{collection}", relation, fields)
         return wanted
+
+    def _is_left_out(self, source: Source, name: str, *, leads_on: bool) -> bool:
+        """Whether a field refers to items of which the actor sees none: that is left out, and nothing said of it."""
+        schema, item = source.schema, source.collection.fields.get(name)
+        if item is None or source.rule is None or not (leads_on or item.is_alias):
+            return False
+        relation = (schema.inverse if item.is_alias else schema.relation)(item.collection, name)
+        if relation is None:
+            return False
+        related = relation.collection if item.is_alias else relation.related
+        return related is not None and not self._is_readable(related)
 
     def _is_readable(self, collection: str | None) -> bool:
         rights = self.build.rights

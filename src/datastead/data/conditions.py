@@ -86,7 +86,8 @@ class _Conditions:
         if isinstance(node, Nested) and node.name in QUANTIFIERS:
             found = self._exists(source, relation, node.node)
             return sa.not_(found) if node.name == "_none" else found
-        return self._exists(source, relation, node)
+        found = self._exists(source, relation, node)
+        return sa.or_(found, sa.not_(self._exists(source, relation, None))) if _holds_of_nothing(node) else found
 
     def _exists(self, source: Source, relation: Relation, node: Node | None) -> Clause:
         inner, tie = source.owned(relation, "some")
@@ -150,6 +151,15 @@ class _Conditions:
         first = self._count
         self._count += node.arity
         return [source.build.parameter(encode, (*self._origin, number)) for number in range(first, self._count)]
+
+
+def _holds_of_nothing(node: Node) -> bool:
+    """Whether an item would be found that has nulls only: then it is found without any item in its to-many field."""
+    if isinstance(node, Group):
+        return (all if node.kind == "and" else any)(map(_holds_of_nothing, node.nodes))
+    if isinstance(node, Nested):
+        return node.name not in QUANTIFIERS and _holds_of_nothing(node.node)
+    return node.operator in {"_null", "_empty"}
 
 
 def _joined(kind: str, clauses: Sequence[Clause]) -> Clause:

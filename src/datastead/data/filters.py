@@ -149,7 +149,9 @@ class _Parser:
 
     def _entry(self, key: str, value: Any, field: str | None, depth: int) -> Node:
         if key in GROUPS:
-            return Group(GROUPS[key], tuple(self.mapping(entry, field, depth + 1) for entry in _entries(key, value)))
+            entries = _entries(key, value)
+            entries = _together(entries) if key == "_and" else [one for one in entries if not _says_nothing(one)]
+            return Group(GROUPS[key], tuple(self.mapping(entry, field, depth + 1) for entry in entries))
         if key in OPERATORS and field is not None:
             return self._condition(key, value, field)
         if isinstance(value, Mapping):
@@ -201,8 +203,11 @@ class _Parser:
         if operator == "_nin" and any(_is_fact(entry) and self._resolve(entry) is None for entry in entries):
             return Condition(NEVER, 0)  # what is not known is not known to be different
         values = [found for entry in entries for found in self._spread(entry)]
-        if any(found is None or isinstance(found, Mapping | list) for found in values):
+        if any(isinstance(found, Mapping | list) for found in values):
             raise _invalid(f"`{operator}` of `{field}` needs a list of values", value)
+        if None in values and operator == "_nin":
+            return Condition(NEVER, 0)
+        values = [found for found in values if found is not None]  # nothing is equal to null
         if len(self.values) + len(values) > self._limits.values:
             raise _invalid(f"a filter may have {self._limits.values} values (`QUERY_FILTER_MAX_VALUES`)")
         values = padded(values)
@@ -291,6 +296,36 @@ def _entries(key: str, value: Any) -> Sequence[Any]:
     return value
 
 
+def _together(entries: Sequence[Any]) -> Sequence[Any]:
+    """What is said in several entries of the fields of related items has to be true of one and the same of them."""
+    found: dict[str, list[Any]] = {}
+    for entry in entries:
+        name = _related(entry)
+        if name is not None:
+            found.setdefault(name, []).append(entry[name])
+    if all(len(said) == 1 for said in found.values()):
+        return entries
+    others = [entry for entry in entries if _related(entry) is None]
+    return [*({name: {"_and": said}} for name, said in found.items()), *others]
+
+
+def _says_nothing(entry: Any) -> bool:
+    """Whether there are groups in it, and nothing in those. An empty filter is another thing: it is true of all."""
+    if not isinstance(entry, Mapping) or not entry or not entry.keys() <= GROUPS.keys():
+        return False
+    groups = [group for group in entry.values() if isinstance(group, list | tuple)]
+    return len(groups) == len(entry) and all(_says_nothing(one) for group in groups for one in group)
+
+
+def _related(entry: Any) -> str | None:
+    """The field of an entry that is about fields of what it refers to, and about nothing else."""
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        return None
+    ((name, inner),) = entry.items()
+    is_path = isinstance(inner, Mapping) and inner and not any(str(key).startswith("_") for key in inner)
+    return str(name) if is_path and not str(name).startswith("_") else None
+
+
 def _listed(value: Any) -> Sequence[Any]:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -298,7 +333,7 @@ def _listed(value: Any) -> Sequence[Any]:
 
 
 def _flag(operator: str, value: Any, field: str) -> bool:
-    known = {True: True, False: False, "true": True, "false": False, "1": True, "0": False, "": True}
+    known = {None: True, True: True, False: False, "true": True, "false": False, "1": True, "0": False, "": True}
     try:
         return known[value]
     except (KeyError, TypeError):

@@ -251,7 +251,8 @@ class Reader:
         names = list(self._collection.columns)
         for many in waiting:
             place = names.index(key_of(self._schema, many.relation))
-            self._fill(fetch, many, [(row[place], item) for row, item in zip(rows, items, strict=True)], query)
+            waits = [(row[place], item) for row, item in zip(rows, items, strict=True)]
+            self._fill(fetch, many, waits, _asked(query, many))
 
     def _is_guarded(self, many: Many) -> bool:
         """Whether the database itself sees to it that nothing refers to an item before it is there."""

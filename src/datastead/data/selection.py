@@ -75,6 +75,26 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True)
+class Bare:
+    """A field that refers to items of several collections, of some of which nothing is asked: those stay keys.
+
+    key, kind: the columns of the key, and of the collection that it is of. asked: the collections that are read.
+    numbered: those whose keys are numbers.
+    """
+
+    name: str
+    key: int
+    kind: int
+    asked: frozenset[str]
+    numbered: frozenset[str]
+
+    def fill(self, row: Row, item: dict[str, Any]) -> None:
+        kind, key = row[self.kind], row[self.key]
+        if kind not in self.asked:
+            item[self.name] = int(key) if kind in self.numbered and str(key).isdecimal() else key
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """How the columns from start to stop become an item.
 
@@ -88,6 +108,7 @@ class Shape:
     decoders: tuple[tuple[str, Decoder], ...] = ()
     nested: "tuple[tuple[str, int, Shape], ...]" = ()
     many: tuple[Many, ...] = ()
+    bare: tuple[Bare, ...] = ()
 
     def build(self, row: Row, owned: Waiting) -> dict[str, Any]:
         """The item of a row. owned: for each to-many field, the keys and items that wait for it."""
@@ -101,6 +122,8 @@ class Shape:
                 item[name] = shape.build(row, owned)
             else:
                 item.setdefault(name, None)
+        for bare in self.bare:
+            bare.fill(row, item)
         for many in self.many:
             item[many.name] = []
             owned[many.index].append((row[many.key], item))
