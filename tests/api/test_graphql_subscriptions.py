@@ -96,6 +96,13 @@ def test_whoever_breaks_the_protocol_is_cut_off_with_its_code(tmp_path: Path) ->
             ([{"type": "connection_init"}], 4403),
             ([{"type": "connection_init", "payload": {"access_token": "wrong"}}], 4403),
             ([{"type": "nothing"}], 4400),
+            (
+                [
+                    {"type": "connection_init", "payload": {"access_token": ADMIN_TOKEN}},
+                    {"type": "subscribe", "id": "x" * 256, "payload": {"query": MUTATED}},
+                ],
+                4400,
+            ),
             ([{"type": "connection_init", "payload": {"access_token": ADMIN_TOKEN}}] * 2, 4429),
             ([], 4408),
         ):
@@ -109,3 +116,21 @@ def test_whoever_breaks_the_protocol_is_cut_off_with_its_code(tmp_path: Path) ->
                 assert closed.value.rcvd.code == code
         with pytest.raises(InvalidStatus), connect(f"ws://127.0.0.1:{door.port}/graphql", proxy=None):
             pass
+
+
+def test_whoever_does_not_answer_and_whoever_asks_too_often_is_not_served(tmp_path: Path) -> None:
+    limits = {"rate_limiter_enabled": True, "rate_limiter_points": 4, "rate_limiter_duration": 60}
+    with opened(tmp_path, websockets_heartbeat_period=0.4, **limits) as door, spoken(door) as connection:
+        read = {"type": "subscribe", "payload": {"query": "{ articles { id } }"}}
+        answers = []
+        for mark in "123":
+            connection.send(json.dumps({**read, "id": mark}))
+            while not answers or answers[-1]["id"] != mark or answers[-1]["type"] == "next":
+                answers += [each for each in [json.loads(connection.recv(5))] if each["type"] != "ping"]
+        assert [each["type"] for each in answers] == ["next", "complete", "next", "complete", "error"]
+        assert answers[-1]["payload"][0]["extensions"]["code"] == "REQUESTS_EXCEEDED"
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                connection.recv(5)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001

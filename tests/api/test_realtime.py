@@ -246,8 +246,9 @@ def test_what_a_subscription_cannot_be_is_refused_with_its_uid(door: Door, artic
         for event in ({}, {"event": "create"}):
             answer = socket.ask(type="subscribe", collection=articles, uid="7", query=query, **event)
             assert (answer["error"]["code"], answer["uid"], answer["type"]) == (code, "7", "subscribe")
-    refused = socket.ask(type="subscribe", collection=articles, uid="7", event="nothing")
-    assert refused["error"]["code"] == "INVALID_PAYLOAD"
+    for event in ("nothing", ["create"], {}, 5):
+        refused = socket.ask(type="subscribe", collection=articles, uid="7", event=event)
+        assert refused["error"]["code"] == "INVALID_PAYLOAD"
     assert socket.say_raw("not json").hear() == {
         "type": "server", "status": "error",
         "error": {"code": "INVALID_PAYLOAD", "message": "Unable to parse the incoming message."},

@@ -95,6 +95,22 @@ def test_whoever_says_nothing_is_cut_off(tmp_path: Path) -> None:
             lively.say(type="pong")
 
 
+def test_messages_count_as_requests_do(tmp_path: Path) -> None:
+    limits = {"rate_limiter_enabled": True, "rate_limiter_points": 8, "rate_limiter_duration": 60}
+    with opened(tmp_path, websockets_rest_auth="public", **limits) as door:  # 2 so far: `opened` and the handshake
+        socket = door.to(None)
+        wrong = {"type": "auth", "email": "admin@example.com", "password": "wrong", "uid": "1"}
+        for code in ("AUTH_FAILED", "AUTH_FAILED"):
+            assert socket.ask(**wrong)["error"]["code"] == code
+        assert socket.ask(type="auth", access_token=ADMIN_TOKEN)["status"] == "ok"
+        assert socket.ask(type="subscribe", collection="articles")["event"] == "init"
+        codes = [socket.ask(type="items", action="read", collection="articles", uid="2").get("error") for _ in range(3)]
+        assert [code and code["code"] for code in codes] == [None, None, "REQUESTS_EXCEEDED"]
+        assert socket.ask(**wrong)["error"]["code"] == "REQUESTS_EXCEEDED"
+        assert socket.ask(type="ping") == {"type": "pong"}  # costs nothing
+        assert door.http.get("/items/articles").code == "REQUESTS_EXCEEDED"
+
+
 def test_there_are_no_websockets_unless_they_are_switched_on(tmp_path: Path) -> None:
     with opened(tmp_path, websockets_enabled=False) as door, pytest.raises(InvalidStatus):
         door.to(None)

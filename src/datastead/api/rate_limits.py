@@ -1,4 +1,5 @@
 """`RateLimits`: how many requests one address, and all together, may send in a time. There only when it is switched on.
+A message over a WebSocket counts as a request does.
 
 Each process counts for itself, in a window that begins anew for everybody at once: a request costs two additions.
 """
@@ -19,6 +20,8 @@ MAX_ADDRESSES = 100_000
 """In one window. More are counted together, as one."""
 
 ALL = "all"
+LIMIT = "datastead.rate_limit"
+"""Where the scope of a WebSocket has what counts a message of it: `() -> RequestsExceeded | None`."""
 
 
 class RateLimits:
@@ -33,13 +36,25 @@ class RateLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
-            now = time.monotonic()
             client = scope.get("client")
-            if self._is_own and client and self._own.is_exceeded(_network(client[0]), now):
-                return await _refuse(self._own, now, scope, receive, send)
-            if self._is_global and self._global.is_exceeded(ALL, now):
-                return await _refuse(self._global, now, scope, receive, send)
+            address = client[0] if client else None
+            window = self._exceeded(address)
+            if window is not None:
+                return await _refuse(window, scope, receive, send)
+            if scope["type"] == "websocket":
+                scope[LIMIT] = lambda: self._count(address)
         return await self._app(scope, receive, send)
+
+    def _exceeded(self, address: str | None) -> "_Window | None":
+        """Counts one more; the window in which that is too many."""
+        now = time.monotonic()
+        if self._is_own and address and self._own.is_exceeded(_network(address), now):
+            return self._own
+        return self._global if self._is_global and self._global.is_exceeded(ALL, now) else None
+
+    def _count(self, address: str | None) -> RequestsExceeded | None:
+        window = self._exceeded(address)
+        return None if window is None else _error(window)
 
 
 class _Window:
@@ -78,13 +93,18 @@ def _network(address: str) -> str:
     return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
-async def _refuse(window: _Window, now: float, scope: Scope, receive: Receive, send: Send) -> None:
-    left_s = max(1, math.ceil(window.left_s(now)))
+def _error(window: _Window) -> RequestsExceeded:
+    left_s = max(1, math.ceil(window.left_s(time.monotonic())))
     reset = (datetime.now(UTC) + timedelta(seconds=left_s)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return RequestsExceeded(limit=window.points, reset=reset, retry_after_s=left_s)
+
+
+async def _refuse(window: _Window, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1013, "reason": "REQUESTS_EXCEEDED"})
         return
-    answer = error_answer(RequestsExceeded(limit=window.points, reset=reset, retry_after_s=left_s))
-    told = {"limit": window.points, "remaining": 0, "reset": left_s}
+    error = _error(window)
+    answer = error_answer(error)
+    told = {"limit": window.points, "remaining": 0, "reset": error.retry_after_s}
     answer.raw_headers += [(f"x-ratelimit-{name}".encode(), str(value).encode()) for name, value in told.items()]
     await answer(scope, receive, send)

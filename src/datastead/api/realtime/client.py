@@ -118,6 +118,8 @@ class Client:
             await self._socket.send(failure(message.type, None, message.uid))
 
     async def _answer(self, message: Incoming) -> None:
+        if message.type not in {"ping", "pong"}:
+            self._socket.count()
         if message.type == "auth":
             await self._authenticate(message)
         elif message.type == "ping":

@@ -13,7 +13,8 @@ from datastead.api.graphql.service import Graphql
 from datastead.api.graphql.subscribing import Wish
 from datastead.api.realtime.caller import Caller
 from datastead.api.realtime.inbox import Inbox
-from datastead.api.realtime.socket import TRY_AGAIN, Socket
+from datastead.api.realtime.messages import MAX_UID
+from datastead.api.realtime.socket import GOING_AWAY, TRY_AGAIN, Socket
 from datastead.errors import DatasteadError, InvalidCredentials, InvalidToken, RequestError, TokenExpired
 from datastead.realtime.feed import Change
 from datastead.realtime.hub import Realtime
@@ -23,6 +24,7 @@ from datastead.settings import Settings
 log = logging.getLogger("datastead.api")
 
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, TOO_LATE, TAKEN, TWICE = 4400, 4401, 4403, 4408, 4409, 4429
+WATCH_S = 60.0
 NOT_SIGNED_IN = (TokenExpired, InvalidToken, InvalidCredentials)
 
 
@@ -49,6 +51,7 @@ class GraphqlClient:
         self._inbox = Inbox(self._fell_behind)
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
+        self._was_heard = True
 
     def put(self, change: Change) -> None:
         """A change of a collection that it subscribes to."""
@@ -62,7 +65,9 @@ class GraphqlClient:
     async def run(self) -> None:
         """Until one of its parts ends."""
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(work) for work in (self._hear(), self._tell(), self._watch())]
+        works = [self._hear(), self._tell(), self._watch()]
+        works += [self._beat()] if self._settings.websockets_heartbeat_enabled else []
+        tasks = [loop.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -75,23 +80,32 @@ class GraphqlClient:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self) -> None:
-        """Ends what is not begun in time, and what a token does not last for; and asks whether the client is there."""
+        """Ends what is not begun in time, and what a token does not last for."""
         await asyncio.sleep(self._settings.websockets_graphql_auth_timeout)
         if not self._is_ready:
             await self._socket.close(TOO_LATE, "Connection initialisation timeout")
             return
         while True:
             left_s = self._caller.left_s()
-            period_s = self._settings.websockets_heartbeat_period
-            await asyncio.sleep(period_s if left_s is None else min(left_s, period_s))
-            if self._caller.left_s() == 0:
+            if left_s == 0:
                 await self._socket.close(FORBIDDEN, "Forbidden")
                 return
+            await asyncio.sleep(WATCH_S if left_s is None else min(left_s, WATCH_S))
+
+    async def _beat(self) -> None:
+        """Asks whether the client is there; any message is an answer."""
+        while True:
+            await asyncio.sleep(self._settings.websockets_heartbeat_period)
+            if not self._was_heard:
+                break
+            self._was_heard = False
             await self._socket.send({"type": "ping"})
+        await self._socket.close(GOING_AWAY, "No answer to a ping.")
 
     async def _hear(self) -> None:
         while True:
             raw = await self._socket.receive()
+            self._was_heard = True
             try:
                 message = parse_json(raw, None)
             except RequestError:
@@ -143,13 +157,14 @@ class GraphqlClient:
         if not self._is_ready:
             await self._socket.close(UNAUTHORIZED, "Unauthorized")
             return False
-        if not isinstance(mark, str) or not mark or not isinstance(request, dict):
+        if not isinstance(mark, str) or not 0 < len(mark) <= MAX_UID or not isinstance(request, dict):
             await self._socket.close(BAD_REQUEST, "Invalid message")
             return False
         if mark in self._operations:
             await self._socket.close(TAKEN, f"Subscriber for {mark[:50]} already exists")
             return False
         try:
+            self._socket.count()
             await self._carry_out(mark, request)
         except NOT_SIGNED_IN:
             await self._socket.close(FORBIDDEN, "Forbidden")

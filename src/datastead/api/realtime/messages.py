@@ -65,7 +65,7 @@ async def subscription_of(ctx: Context, hub: Realtime, doors: Doors, message: In
     """What a message wants to subscribe to. Raises `InvalidCollection`, `InvalidPayload` and `InvalidQuery`."""
     collection = await readable(ctx, doors, message)
     event, item = message.values.get("event"), message.values.get("item")
-    if event is not None and event not in EVENTS:
+    if event is not None and (not isinstance(event, str) or event not in EVENTS):
         raise invalid("`event` has to be `create`, `update` or `delete`.")
     if item is not None and (isinstance(item, bool) or not isinstance(item, str | int)):
         raise invalid("`item` has to be the key of an item.")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -10,7 +11,8 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from datastead.api.answers import error_answer, plain
-from datastead.errors import DatasteadError
+from datastead.api.rate_limits import LIMIT
+from datastead.errors import DatasteadError, RequestsExceeded
 
 log = logging.getLogger("datastead.api")
 
@@ -59,6 +61,13 @@ class Socket:
             await self.close(TOO_LARGE, "The message is larger than `MAX_PAYLOAD_SIZE`.")
             raise Gone
         return raw
+
+    def count(self) -> None:
+        """One message that asks for something. Raises `RequestsExceeded` where the address has sent too many."""
+        counts: Callable[[], RequestsExceeded | None] | None = self._websocket.scope.get(LIMIT)
+        error = counts() if counts is not None else None
+        if error is not None:
+            raise error
 
     async def send(self, message: Any) -> None:
         """Sends JSON. Raises `Gone`, also where the client has not read for too long."""
