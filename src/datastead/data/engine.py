@@ -236,6 +236,12 @@ class Database:
         """The rows of one prepared statement that writes, in a transaction of its own. It is not done twice."""
         return await self._submit(self._writes, Single(partial(_fetch, prepared, parameters)))
 
+    async def write_one(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """`execute`; on SQLite with the other short writes that come meanwhile, as in `write`."""
+        if self._driver.writers == 1:
+            return await self.write(lambda transaction: transaction.raw(prepared, parameters))
+        return await self.execute(prepared, parameters)
+
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Read-only work that sees one state of the database."""
         return await self._submit(self._reads, Job(lambda link: _read(link, work, self.dialect)))

@@ -18,6 +18,7 @@ from datastead.flows.journal import LeaseLost, Run
 from datastead.flows.outcome import rejection, returned
 from datastead.flows.runner import Journalled, Outcome, Runner, Stopped
 from datastead.flows.template import Templates
+from datastead.flows.writer import Writer
 
 log = logging.getLogger("datastead.flows")
 
@@ -43,6 +44,8 @@ class Dispatcher:
         self._woken = asyncio.Event()
         self._recovered_at = 0.0
         self._has_work = services.database.prepare(journal.has_work())
+        self.writer = Writer(services.database)
+        self._is_full = False
 
     @property
     def runner(self) -> Runner:
@@ -84,14 +87,15 @@ class Dispatcher:
 
     def _let_go(self, run_id: str) -> None:
         self._held.pop(run_id, None)
-        self.wake()
+        if self._is_full:
+            self.wake()
 
     async def _carry_out(self, run: Run, return_path: str | None) -> Outcome | None:
         """The run's outcome; None where it goes on elsewhere."""
         try:
-            outcome = await self._runner.carry_out(run, Journalled(self._services, run))
+            outcome = await self._runner.carry_out(run, Journalled(self._services, run, self.writer))
             result = returned(outcome.chain, return_path) if return_path else None
-            await self._services.database.write(ending.writing(self._runner, run, outcome, result))
+            await ending.end(self._runner, self.writer, run, outcome, result)
         except LeaseLost:
             log.warning("The run %s was taken over by another process.", run.id)
             return None
@@ -153,12 +157,14 @@ class Dispatcher:
         settings, database = self._services.settings, self._services.database
         room = settings.flows_concurrency - len(self._held)
         now = self._services.clock()
+        self._is_full = room <= 0
         if room <= 0 or not await database.fetch(self._has_work, {"now": database.timestamp(now)}):
             return
         name = owner()
         taken = await database.write(
             lambda transaction: journal.claim(transaction, name, now, settings.flows_lease_s, room)
         )
+        self._is_full = len(taken) == room
         for run in taken:
             self.hold(run)
 

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from datastead.data.engine import Transaction
 from datastead.data.system import Timestamp, runs, steps
-from datastead.data.upserts import insert_missing, upsert
-from datastead.flows.model import FlowDefinition, OperationDefinition
+from datastead.data.upserts import insert_missing
+from datastead.flows.model import FlowDefinition
 
 ENDED = ("resolved", "rejected")
 
@@ -150,15 +150,6 @@ def hold(transaction: Transaction, run: Run) -> None:
         raise LeaseLost(run.id)
 
 
-def save_step(transaction: Transaction, run: Run, step: Step) -> None:
-    """Writes a step as it is now: begun, or done. Raises `LeaseLost`."""
-    hold(transaction, run)
-    row = _step_row(run.id, step)
-    changed = [name for name in row if name not in {"run", "position"}]
-    statement = upsert(transaction.dialect, steps, lambda new: {name: new[name] for name in changed})
-    transaction.execute(statement, row)
-
-
 def end_run(
     transaction: Transaction, run: Run, status: str, now: datetime, *, error: Any = None, result: Any = None
 ) -> None:
@@ -254,8 +245,3 @@ def _step(row: sa.Row[Any]) -> Step:
         options=row.options, started_at=row.started_at, output=row.output, missing=tuple(row.missing or ()),
         attempts=row.attempts, finished_at=row.finished_at,
     )  # fmt: skip
-
-
-def started(operation: OperationDefinition, position: int, options: Any, missing: Sequence[str], now: datetime) -> Step:
-    """A step that begins."""
-    return Step(position, operation.id, operation.key, operation.type, "running", options, now, missing=tuple(missing))

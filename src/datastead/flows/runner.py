@@ -7,17 +7,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from datastead.context import Context, Services
 from datastead.errors import DatasteadError, RequestError, StepInDoubt
 from datastead.extensions import OperationType, Options
-from datastead.flows import actors, journal
+from datastead.flows import actors
 from datastead.flows.journal import LeaseLost, Run, Step
 from datastead.flows.model import OperationDefinition, operation_options
 from datastead.flows.outcome import rejection, to_json
 from datastead.flows.redaction import hidden, redacted
 from datastead.flows.template import Templates
+from datastead.flows.writer import Writer
 from datastead.settings import Settings
 
 log = logging.getLogger("datastead.flows")
@@ -79,22 +81,25 @@ class Runner:
     async def _step(self, walk: "_Walk", operation: OperationDefinition, begun: Step | None, record: Record) -> Step:
         """A step, done. begun: its record, where it was under way when a process ended."""
         ctx = self._context(walk.run, walk.position)
-        step = journal.started(operation, walk.position, None, (), ctx.now())
-        step = replace(step, attempts=begun.attempts + 1) if begun else step
+        now, attempts = ctx.now(), begun.attempts + 1 if begun else 1
+        step = partial(Step, walk.position, operation.id, operation.key, operation.type, "running", attempts=attempts)
+        kept: Any = None
+        missing: tuple[str, ...] = ()
         try:
             kind = self.services.registry.operation(operation.type)
             rendered = self.templates.render(operation.options, walk.chain)
-            kept = hidden(to_json(rendered.value), kind.options.secrets())
-            step = replace(step, options=self.redacted(kept), missing=rendered.missing)
+            missing = rendered.missing
+            kept = self.redacted(hidden(to_json(rendered.value), kind.options.secrets()))
             options = operation_options(operation, kind, rendered.value)
             _refuse_in_doubt(kind, operation, options, begun)
         except RequestError as error:
-            return await record.perform(ctx, step, _raising(error), None)
+            return await record.perform(ctx, step(kept, now, missing=missing), _raising(error), None)
         permissions = rendered.value.get("permissions")
         ctx = ctx.acting_as(await actors.permitted(self.services.database, ctx.actor, permissions))
+        begins = step(kept, now, missing=missing)
         if kind.slow:
-            await record.save(step)
-        return await record.perform(ctx, step, lambda inside: kind.run(inside, options, walk.chain), kind)
+            await record.save(begins)
+        return await record.perform(ctx, begins, lambda inside: kind.run(inside, options, walk.chain), kind)
 
     def _context(self, run: Run, position: int) -> Context:
         collection, item = subject(run)
@@ -144,9 +149,10 @@ class Journalled:
 
     services: Services
     run: Run
+    writer: Writer
 
     async def save(self, step: Step) -> None:
-        await self.services.database.write(lambda transaction: journal.save_step(transaction, self.run, step))
+        await self.writer.save(self.run, step)
 
     async def perform(self, ctx: Context, step: Step, perform: Perform, kind: OperationType[Any] | None) -> Step:
         if kind is not None and kind.atomic:
@@ -163,7 +169,7 @@ class Journalled:
             async with ctx.transaction() as inside:
                 assert inside.connection is not None
                 ended = _ended(step, "resolve", to_json(await perform(inside)), ctx)
-                await inside.connection.run(lambda transaction: journal.save_step(transaction, self.run, ended))
+                await inside.connection.run(lambda transaction: self.writer.save_in(transaction, self.run, ended))
                 return ended
         except LeaseLost:
             raise
@@ -175,7 +181,7 @@ class Journalled:
     async def _save_and_release(self, step: Step) -> None:
         """Saves a done step, and lets go of a model's answer that was kept until now."""
         async with self.services.database.transaction() as connection:
-            await connection.run(lambda transaction: journal.save_step(transaction, self.run, step))
+            await connection.run(lambda transaction: self.writer.save_in(transaction, self.run, step))
             await self.services.ai.release(f"{self.run.id}:{step.position}", connection)
 
 

@@ -268,16 +268,11 @@ class Flows:
     async def _carry_out(self, run: Run, flow: LoadedFlow) -> Outcome | None:
         """Carries a run out here and now; None where another process does, or has done so."""
         assert self._started is not None, "the flows have not been started"
-        now, lease_s = self._clock(), self._settings.flows_lease_s
-
-        def add_and_take(transaction: Transaction) -> Run | None:
-            journal.add(transaction, [run])
-            return journal.take(transaction, run.id, owner(), now, lease_s)
-
-        taken = await self._database.write(add_and_take)
+        dispatcher = self._started.dispatcher
+        taken = await dispatcher.writer.begin(run, owner(), self._clock(), self._settings.flows_lease_s)
         if taken is None:
             return None
-        return await asyncio.shield(self._started.dispatcher.hold(taken, flow.return_path))
+        return await asyncio.shield(dispatcher.hold(taken, flow.return_path))
 
     async def _result_of(self, run_id: str) -> Any:
         """The result of a run that another process carries out, once it has ended."""
