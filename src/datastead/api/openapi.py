@@ -128,6 +128,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             **_access_paths(),
             **_workspace_paths(),
             **_files_paths(),
+            **_trigger_paths(),
             **model_paths(),
             **found["paths"],
         }
@@ -212,6 +213,12 @@ def _files_paths() -> dict[str, Any]:
             | _ASSET_ANSWERS,
         },
     }
+
+
+def _trigger_paths() -> dict[str, Any]:
+    summary = "Start a webhook or manual flow; the answer is what it returns, bare, or 204"
+    get, post = _operation(summary, tag="Flows"), _operation(summary, body=OBJECT, tag="Flows")
+    return {"/flows/trigger/{flow}": {"parameters": [_in_path("flow")], "get": get, "post": post}}
 
 
 def _access_paths() -> dict[str, Any]:

@@ -64,6 +64,7 @@ def install_routes(app: FastAPI, settings: Settings) -> None:
     app.router.routes.extend(
         [
             *items.routes,
+            *flows.routes,
             *access.routes,
             *versions.routes,
             *workspace.routes,
