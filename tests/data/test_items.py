@@ -87,6 +87,8 @@ async def test_decimals_keep_their_value(every_type: Items) -> None:
 
 DOES_NOT_FIT: list[tuple[str, Any, type[RequestError]]] = [
     ("a_integer", "abc", InvalidPayload), ("a_integer", True, InvalidPayload), ("a_integer", 1.5, InvalidPayload),
+    ("a_integer", 2**31, ValueOutOfRange), ("a_integer", str(-(2**31) - 1), ValueOutOfRange),
+    ("a_integer", 2.0**31, ValueOutOfRange), ("a_bigInteger", -(2**63) - 1, ValueOutOfRange),
     ("a_integer", 2**70, ValueOutOfRange), ("a_bigInteger", 2**63, ValueOutOfRange), ("a_integer", [1], InvalidPayload),
     ("a_string", {"a": 1}, InvalidPayload), ("a_string", ["a"], InvalidPayload), ("a_string", "a\0b", InvalidPayload),
     ("a_string", "\ud800", InvalidPayload), ("a_string", "x" * 256, ValueTooLong), ("a_text", "\0", InvalidPayload),
@@ -107,6 +109,21 @@ async def test_a_value_that_does_not_fit_is_refused_by_name(every_type: Items) -
         assert (type(raised.value), raised.value.details["field"]) == (error, field), (field, value)
         assert "value" in raised.value.details
         assert await every_type.read() == [], (field, value)
+
+
+@pytest.mark.mariadb
+async def test_a_number_beyond_a_fields_range_is_compared_with_all_the_same(every_type: Items) -> None:
+    await every_type.create_many([{"a_integer": 2**31 - 1, "a_bigInteger": 2**63 - 1}, {"a_integer": -(2**31)}])
+    every, beyond = [1, 2], 2**31
+    for condition, found in (
+        ({"_eq": beyond}, []), ({"_lt": beyond}, every), ({"_gt": -beyond - 1}, every), ({"_in": [beyond, -beyond]}, [2]),
+        ({"_nin": [beyond]}, every), ({"_between": [0, 2**62]}, [1]), ({"_neq": beyond}, every),
+    ):  # fmt: skip
+        assert await every_type.keys(Query(filter={"a_integer": condition})) == found, condition
+    assert await every_type.keys(Query(search=str(beyond))) == []
+    for field in ("a_integer", "a_bigInteger"):
+        with pytest.raises(InvalidQuery):
+            await every_type.keys(Query(filter={field: {"_lt": 2**63}}))
 
 
 async def test_a_number_may_be_given_as_text_and_a_text_as_a_number(every_type: Items) -> None:

@@ -13,7 +13,7 @@ import orjson
 
 from datastead.data.geojson import NoShapeError, bare, dimensions_of, read
 from datastead.data.geometry import NativeShape
-from datastead.data.schema import Field
+from datastead.data.schema import Column, Field
 from datastead.data.wire import CONCEALED, GEOMETRIES
 from datastead.errors import InvalidPayload, RequestError, ValueOutOfRange, ValueTooLong, as_json
 
@@ -81,7 +81,7 @@ def _encoder(field: Field, dialect: str, *, bounded: bool) -> Encoder:
     if field.type in _SIMPLE:
         return _SIMPLE[field.type]
     if field.type in {"integer", "bigInteger"}:
-        return _integers(INTEGER_BITS.get(column.data_type, 64) if bounded and dialect != "sqlite" else 64)
+        return _integers(_bits(field, column, dialect) if bounded else 64)
     if field.type == "boolean":
         return _to_boolean if column.data_type == "boolean" and dialect != "sqlite" else _to_bit
     if field.type == "uuid" and (column.data_type == "uuid" or column.max_length == 36):
@@ -89,6 +89,14 @@ def _encoder(field: Field, dialect: str, *, bounded: bool) -> Encoder:
     if field.type in _BY_DIALECT:
         return _BY_DIALECT[field.type](dialect)
     return _texts(length, _to_csv if field.type == "csv" else _to_text)
+
+
+def _bits(field: Field, column: Column, dialect: str) -> int:
+    """SQLite's own integers all have 64: there the type counts, but for keys, and what refers to them."""
+    if dialect != "sqlite":
+        return INTEGER_BITS.get(column.data_type, 64)
+    is_key = column.is_primary_key or column.foreign_key is not None
+    return 64 if is_key or field.type == "bigInteger" or column.data_type == "int8" else 32
 
 
 def _integers(bits: int) -> Encoder:
