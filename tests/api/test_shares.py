@@ -87,6 +87,28 @@ def test_a_share_of_an_administrator_shows_the_item_as_far_as_its_role_may(
     assert refused(mine.get("/users/me")) == (401, "INVALID_CREDENTIALS")
 
 
+def test_what_a_share_shows_exists_in_graphql_for_its_holders_alone(
+    server: Server, somebody: Somebody, posts: str
+) -> None:
+    authors, _, _ = related(server, posts)
+    permit(server, somebody, posts, fields=["id", "title"])
+    text = f'{{ __type(name: "{posts}") {{ fields {{ name }} }} }}'
+
+    def seen(by: Server) -> list[str] | None:
+        found = by.post("/graphql", {"query": text}).data["__type"]
+        return found and [field["name"] for field in found["fields"]]
+
+    share = created(server, "/shares", {"collection": posts, "item": "1", "role": somebody.role})
+    of_author = created(server, "/shares", {"collection": authors, "item": "1", "role": None})
+    assert seen(holder(server, share["id"])) == ["id", "title"]
+    assert seen(server.public) is None
+    assert seen(holder(server, of_author["id"])) is None
+    permit(server, somebody, posts, fields=["views"])
+    within_a_second(lambda: seen(holder(server, share["id"])) == ["id", "title", "views"])
+    read = f"{{ {posts} {{ title }} }}"
+    assert holder(server, share["id"]).post("/graphql", {"query": read}).data == {posts: [{"title": "First"}]}
+
+
 def test_a_share_shows_no_more_than_whoever_shared_it_may_see(server: Server, somebody: Somebody, posts: str) -> None:
     role, policy = created(server, "/roles", {"name": "all"})["id"], created(server, "/policies", {"name": "all"})["id"]
     created(server, "/access", {"role": role, "policy": policy})

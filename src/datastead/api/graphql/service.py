@@ -147,7 +147,9 @@ class Graphql:
 
 def _who(actor: Actor) -> tuple[Any, ...]:
     """All that the schema of an actor depends on, beside the database's."""
-    return (actor.is_admin, actor.has_app_access, actor.user is not None, tuple(sorted(actor.policies)))
+    of_share = actor.share, tuple((each.collection, each.action, each.fields) for each in actor.grants)
+    is_somebody = actor.user is not None
+    return (actor.is_admin, actor.has_app_access, is_somebody, tuple(sorted(actor.policies)), of_share)
 
 
 def _parts(request: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None, str | None]:
