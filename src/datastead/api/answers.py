@@ -20,6 +20,9 @@ JSON = b"application/json; charset=utf-8"
 REASONED = {"INVALID_PAYLOAD", "INVALID_QUERY"}
 """What always says why, for clients that show nothing else."""
 
+LARGEST = 2**53 - 1
+"""The largest whole number that JavaScript tells from its neighbours."""
+
 POWERED_BY = (b"x-powered-by", b"Datastead")
 
 
@@ -29,7 +32,7 @@ class Json(Response):
     def __init__(self, content: Any, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self.status_code = status
         self.background = None
-        self.body = orjson.dumps(content, default=plain)
+        self.body = encoded(content)
         length = str(len(self.body)).encode()
         self.raw_headers = [(b"content-type", JSON), (b"content-length", length), POWERED_BY, *headers]
 
@@ -124,6 +127,23 @@ def _rejection(error: OperationRejected) -> tuple[int, dict[str, Any]]:
 def _retry_after(error: DatasteadError) -> list[tuple[bytes, bytes]]:
     seconds = error.retry_after_s if isinstance(error, AIError | RequestsExceeded) else None
     return [] if seconds is None else [(b"retry-after", str(max(0, round(seconds))).encode())]
+
+
+def encoded(value: Any) -> bytes:
+    """As JSON. A whole number that JavaScript cannot hold is text: there it would be read as another."""
+    try:
+        return orjson.dumps(value, default=plain, option=orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_within_53_bits(value), default=plain)
+
+
+def _within_53_bits(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _within_53_bits(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_within_53_bits(entry) for entry in value]
+    is_large = isinstance(value, int) and not -LARGEST <= value <= LARGEST
+    return str(value) if is_large else value
 
 
 def plain(value: Any) -> Any:
