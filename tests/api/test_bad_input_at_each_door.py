@@ -82,7 +82,7 @@ WRITES: dict[str, tuple[list[Any], str]] = {
     "a list for a text": ([{"title": ["x"]}], "INVALID_PAYLOAD"),
     "no date": ([{"title": "x", "out": "tomorrow"}], "INVALID_PAYLOAD"),
     "no uuid": ([{"title": "x", "owner": "nobody"}], "INVALID_PAYLOAD"),
-    "nothing where something is needed": ([{"title": None}], "NOT_NULL_VIOLATION"),
+    "nothing where something is needed": ([{"title": None}], "FAILED_VALIDATION"),
     "a text that is too long": ([{"title": "x" * 65}], "VALUE_TOO_LONG"),
     "a number that is too large": ([{"title": "x", "views": 1 << 63}], "VALUE_OUT_OF_RANGE"),
     "a NUL character": ([{"title": "a\0b"}], "INVALID_PAYLOAD"),

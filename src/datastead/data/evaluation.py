@@ -25,6 +25,13 @@ _SECONDS = {
 }
 
 
+OF_SOMETHING = {
+    "_lt", "_lte", "_gt", "_gte", "_between", "_regex", "_contains", "_icontains", "_starts_with", "_istarts_with",
+    "_ends_with", "_iends_with",
+}  # fmt: skip
+"""What can be true of a value only: where there is none, that is what is wrong."""
+
+
 class Linked(dict[str, Any]):
     """An object in the place of an item's key, which it holds: compared with a key, it is that key."""
 
@@ -130,7 +137,8 @@ def _compared(known: _Known, operator: str, expected: Any, actual: Any, path: st
         names = ", ".join(f"`{name}`" for name in OPERATORS)
         raise InvalidQuery(f"The filter uses `{operator}`, which is none of {names}.", operator=operator)
     if not compare(actual, known.value(expected)):
-        yield {"path": path, "type": operator.lstrip("_"), "expected": expected, "actual": actual}
+        kind = "required" if actual is None and operator in OF_SOMETHING else operator.lstrip("_")
+        yield {"path": path, "type": kind, "expected": expected, "actual": actual}
 
 
 def bounds_of(failure: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +151,9 @@ def bounds_of(failure: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if operator.endswith(("contains", "starts_with", "ends_with")):
         return {"substring": expected}
-    if operator.endswith(("null", "empty", "regex", "submitted")):
+    if operator == "regex":
+        return {"invalid": failure["actual"]}
+    if operator.endswith(("null", "empty", "submitted", "required")):
         return {}
     return {"invalid" if operator in {"neq", "nin", "nbetween"} else "valid": expected}
 

@@ -13,7 +13,7 @@ from datastead.data.schema import Collection, Field, Schema
 from datastead.data.values import Encoder, encoder
 from datastead.data.vault import Vault, concealed, in_secrets, is_sealed, place_of
 from datastead.data.wire import CONCEALED
-from datastead.errors import FailedValidation, InvalidPayload, NotNullViolation, ServiceUnavailable
+from datastead.errors import FailedValidation, InvalidPayload, ServiceUnavailable
 
 Verb = Literal["create", "update"]
 NAMES_SHOWN = 50
@@ -213,8 +213,9 @@ def _check_null(item: Field, verb: Verb) -> None:
     column = item.column
     if column is None or column.is_nullable or (verb == "create" and _counts_itself(item)):
         return
-    raise NotNullViolation(
-        f"The field `{item.name}` of `{item.collection}` needs a value.", collection=item.collection, field=item.name
+    reason = f"The field `{item.name}` of `{item.collection}` needs a value"
+    raise FailedValidation(
+        f"{reason}.", reason=reason, collection=item.collection, field=item.name, type="nnull", path=[]
     )
 
 
