@@ -97,6 +97,20 @@ def test_an_order_that_is_asked_for_goes_before_that_by_hand(shop: Shop) -> None
 
 
 @pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("dishes.name,id", ["Breakfast", "Lunch", "Supper", "Never"]),
+        ("-dishes.price,-id", ["Never", "Supper", "Lunch", "Breakfast"]),
+        ("children.dishes.price,id", ["Supper", "Breakfast", "Lunch", "Never"]),
+        ("-parent.name,id", ["Supper", "Never", "Breakfast", "Lunch"]),
+    ],
+)
+def test_items_are_sorted_by_the_first_of_their_related_items(shop: Shop, sort: str, names: list[str]) -> None:
+    listed = shop.server.get(f"{shop.path('menus')}?fields=name&sort={sort}").data
+    assert [item["name"] for item in listed] == names
+
+
+@pytest.mark.parametrize(
     ("condition", "keys"),
     [
         ({"dishes": {"id": {"_null": True}}}, [1, 4]),
@@ -273,3 +287,28 @@ def test_special_words_may_be_text(shop: Shop) -> None:
     field = {"field": "code", "type": "uuid", "meta": {"special": "uuid,conceal"}}
     made = shop.server.post(f"/fields/{shop.names['notes']}", field)
     assert set(made.data["meta"]["special"]) == {"uuid", "conceal"}
+
+
+def test_a_whole_number_that_javascript_cannot_hold_is_text(shop: Shop) -> None:
+    path = f"{shop.path('images')}?fields=size"
+    field = {"field": "size", "type": "bigInteger"}
+    assert shop.server.post(f"/fields/{shop.names['images']}", field).status == 200
+    for sent, shown in ((2**53 - 1, 2**53 - 1), (2**53, "9007199254740992"), (str(-(2**53)), "-9007199254740992")):
+        assert shop.server.post(path, {"size": sent}).data == {"size": shown}
+        assert {"size": shown} in shop.server.get(path).data
+
+
+def test_what_is_wrong_with_a_value_is_said_in_the_contracts_words(shop: Shop) -> None:
+    rules = {"validation": {"_and": [{"shape": {"_regex": "^[a-z]+$"}}]}}
+    fields = f"/fields/{shop.names['images']}"
+    shape = {"field": "shape", "type": "string", "schema": {"is_nullable": False, "default_value": "round"}}
+    assert shop.server.post(fields, {**shape, "meta": rules}).status == 200
+
+    def wrong(value: Any) -> dict[str, Any]:
+        (error,) = shop.server.post(shop.path("images"), {"shape": value}).json["errors"]
+        extensions = error["extensions"]
+        assert (extensions["code"], extensions["field"], extensions["path"]) == ("FAILED_VALIDATION", "shape", [])
+        return {name: extensions[name] for name in ("type", "invalid") if name in extensions}
+
+    assert wrong("A1") == {"type": "regex", "invalid": "A1"}
+    assert wrong(None)["type"] in {"nnull", "required"}

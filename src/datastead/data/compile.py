@@ -14,6 +14,7 @@ from datastead.data.conditions import conditions, matches
 from datastead.data.filters import EVERYTHING
 from datastead.data.functions import Call, call_of
 from datastead.data.links import Prepared
+from datastead.data.ordering import sorted_by
 from datastead.data.rights import Rights
 from datastead.data.schema import Collection, Relation, Schema
 from datastead.data.selection import Bare, Many, One, Plan, Selection, Shape, Tree, paths_of, tree_of
@@ -294,25 +295,6 @@ class _Compiler:
     def _is_readable(self, collection: str | None) -> bool:
         rights = self.build.rights
         return collection in self.build.schema.collections and (rights is None or collection in rights.rules)
-
-
-def sorted_by(source: Source, name: str) -> sa.ColumnElement[Any]:
-    """The order by a field, or a function of one: `-author.name`, `year(date)`."""
-    path = name.removeprefix("-").split(".")
-    owner = source.follow(path[:-1])
-    call = call_of(path[-1])
-    if call is not None:
-        column, is_nullable = owner.call(call), True
-    else:
-        item = owner.field(path[-1])
-        if item.column is None or item.is_concealed or item.type in {"json", "binary"}:
-            reason = f"`{name[:100]}` cannot be sorted by"
-            raise InvalidQuery(f"{reason}.", reason=reason)
-        column = owner.column(item.name)
-        is_nullable = item.column.is_nullable or len(path) > 1 or owner.rule is not None
-    if name.startswith("-"):
-        return column.desc().nulls_first() if is_nullable else column.desc()
-    return column.asc().nulls_last() if is_nullable else column.asc()
 
 
 def _key_of(source: Source, other: Source, found: _Wanted) -> sa.ColumnElement[Any]:
