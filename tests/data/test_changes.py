@@ -178,6 +178,52 @@ async def test_what_is_said_of_a_collection_can_be_changed(changes: Changes) -> 
     assert (await changes.update_collection("posts", {"meta": {"hidden": None}}))["meta"]["hidden"] is False
 
 
+async def test_a_collection_is_in_a_folder_that_there_is_and_never_in_itself(changes: Changes, blog: Context) -> None:
+    folders = [
+        {"collection": "inner", "schema": None, "meta": {"group": "outer"}},
+        {"collection": "outer", "schema": None},
+        {"collection": "deep", "schema": None, "meta": {"group": "inner"}},
+    ]
+    await changes.create_collections(folders)
+    await changes.update_collection("posts", {"meta": {"group": "deep"}})
+    refused = [
+        changes.update_collection("posts", {"meta": {"group": "nope"}}),
+        changes.update_collection("posts", {"meta": {"group": "posts"}}),
+        changes.update_collection("posts", {"meta": {"group": ["outer"]}}),
+        changes.update_collection("outer", {"meta": {"group": "deep"}}),
+        changes.create_collection({"collection": "new", "schema": None, "meta": {"group": "new"}}),
+        changes.update_collections([{"collection": "outer", "meta": {"group": "posts"}}, {"collection": "deep"}]),
+    ]
+    assert [await refusal(change) for change in refused] == [InvalidPayload] * 6
+    assert (await changes.read_collection("outer"))["meta"]["group"] is None
+    turned = [{"collection": "outer", "meta": {"group": "deep"}}, {"collection": "inner", "meta": {"group": None}}]
+    await changes.update_collections(turned)
+    bad = "UPDATE directus_collections SET \"group\" = 'gone' WHERE collection = 'posts'"
+    await blog.services.database.write(lambda transaction: transaction.execute(sa.text(bad)))
+    blog.services.schemas.forget()
+    kept = await changes.update_collection("posts", {"meta": {"group": "gone", "note": "as it was"}})
+    assert (kept["meta"]["group"], kept["meta"]["note"]) == ("gone", "as it was")
+
+
+async def test_a_field_is_in_a_group_that_there_is_and_never_in_itself(changes: Changes) -> None:
+    group = {"type": "alias", "meta": {"special": ["alias", "no-data", "group"]}}
+    await changes.create_field("posts", {"field": "outer", **group})
+    await changes.create_field(
+        "posts", {"field": "inner", "type": "alias", "meta": {**group["meta"], "group": "outer"}}
+    )
+    await changes.update_field("posts", "title", {"meta": {"group": "inner"}})
+    refused = [
+        changes.update_field("posts", "title", {"meta": {"group": "nope"}}),
+        changes.update_field("posts", "outer", {"meta": {"group": "inner"}}),
+        changes.update_field("posts", "inner", {"meta": {"group": "inner"}}),
+        changes.create_field("posts", {"field": "more", "type": "string", "meta": {"group": "name"}}),
+        changes.create_collection(
+            {"collection": "x", "schema": {}, "fields": [{"field": "a", "type": "string", "meta": {"group": "b"}}]}
+        ),
+    ]
+    assert [await refusal(change) for change in refused] == [InvalidPayload] * 5
+
+
 async def test_a_deleted_collection_takes_its_fields_and_relations_with_it(changes: Changes, blog: Context) -> None:
     await Items(blog, "authors").create({"name": "Ann"})
     await Items(blog, "posts").create({"title": "x", "author": 1})

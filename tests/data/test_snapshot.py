@@ -29,6 +29,8 @@ async def managed(blog: Context) -> Context:
         "posts", {"field": "rating", "type": "decimal", "meta": {"note": "1 to 5"}, "schema": {"default_value": 3}}
     )
     await changes.create_field("posts", {"field": "wild", "type": "string"})
+    await changes.update_collection("authors", {"meta": {"group": "press"}})
+    await changes.update_field("posts", "author", {"meta": {"group": "rating"}})
     return blog
 
 

@@ -23,6 +23,7 @@ from datastead.data.columns import (
 )
 from datastead.data.describe import Shape, collection_shape, field_shape, relation_shape
 from datastead.data.engine import Transaction
+from datastead.data.groups import check_collections, check_fields, groups_of
 from datastead.data.metas import Metas
 from datastead.data.permissions import readable_schema, require_admin
 from datastead.data.schema import Collection, Field, ForeignKey, Relation, Schema, bump
@@ -30,6 +31,8 @@ from datastead.errors import Forbidden, UnprocessableContent
 
 T = TypeVar("T")
 Work = Callable[[Transaction], None]
+Payloads = Mapping[str, Mapping[str, Any]]
+NOTHING: Payloads = {}
 CASELESS = {"sqlite", "mariadb"}
 """Databases in which names that differ in cases only are the same, or are so on some systems."""
 ON_DELETE = ("SET NULL", "CASCADE", "NO ACTION", "RESTRICT", "SET DEFAULT")
@@ -90,6 +93,7 @@ class Changes:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise invalid(f"The collection `{twice}` is there twice", collection=twice)
+        self._check_groups(schema, new={str(payload["collection"]): payload for payload in new})
         await self._alter(_all(works))
         return [await self.read_collection(name) for name in names]
 
@@ -99,6 +103,7 @@ class Changes:
         fields = [] if is_folder(payload) else with_key(fields_of(payload))
         columns = [self._column(name, entry) for entry in fields if entry.get("type") != "alias"]
         check_names(fields)
+        self._check_field_groups(None, new={str(entry["field"]): entry for entry in fields})
 
         def work(transaction: Transaction) -> None:
             if not is_folder(payload):
@@ -126,6 +131,7 @@ class Changes:
         metas = Metas(self._ctx, schema)
         asked = [(schema.collection(_text(entry, "collection")).name, entry.get("meta")) for entry in changes]
         wanted = {name: meta for name, given in asked if (meta := checked_object(given, "meta"))}
+        self._check_groups(schema, {str(entry["collection"]): entry for entry in changes})
 
         def work(transaction: Transaction) -> None:
             for name, meta in wanted.items():
@@ -163,6 +169,7 @@ class Changes:
         column = None if payload.get("type") == "alias" else self._column(collection, payload)
         if column is not None and column.primary_key:
             raise invalid(f"The table of `{collection}` exists already: it cannot be given another key")
+        self._check_field_groups(owner, new={name: payload})
 
         def work(transaction: Transaction) -> None:
             if column is not None:
@@ -183,6 +190,7 @@ class Changes:
         names = [_text(payload, "field") for payload in changes]
         if len(set(names)) < len(names):
             raise invalid(f"A field of `{collection}` is there twice", collection=collection)
+        self._check_field_groups(schema.collection(collection), dict(zip(names, changes, strict=True)))
         await self._alter(_all([self._field_change(schema, collection, payload) for payload in changes]))
         return [await self.read_field(collection, name) for name in names]
 
@@ -323,6 +331,16 @@ class Changes:
             words.append(special)
         row = meta | {"collection": collection, "field": payload["field"], "special": words or None}
         Metas(self._ctx, schema).insert(transaction, "directus_fields", {"sort": position} | row)
+
+    def _check_groups(self, schema: Schema, changes: Payloads = NOTHING, *, new: Payloads = NOTHING) -> None:
+        """Raises `InvalidPayload` where a collection cannot be in the folder that it shall be in."""
+        check_collections(schema, groups_of(changes), dict.fromkeys(new) | groups_of(new))
+
+    def _check_field_groups(
+        self, owner: Collection | None, changes: Payloads = NOTHING, *, new: Payloads = NOTHING
+    ) -> None:
+        """The same for fields. owner: None = a new collection."""
+        check_fields(owner, groups_of(changes), dict.fromkeys(new) | groups_of(new))
 
     async def _alter(self, work: Callable[[Transaction], T]) -> T:
         """Carries the change out and tells every process, in one transaction."""
