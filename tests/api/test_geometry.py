@@ -435,7 +435,11 @@ def test_what_a_native_column_does_not_hold_is_refused(server: Server, natives: 
         for body in ({"place": value}, [{"place": point(1, 1)}, {"place": value}]):
             assert refused(server.post(path, body)) == (400, "INVALID_PAYLOAD"), value
     assert server.get(f"{path}?aggregate[count]=*").data == [{"count": 0}]
-    assert refused(server.send("PATCH", f"/fields/{natives}/place", {"type": "text"})) == (400, "INVALID_PAYLOAD")
+    for change in ({"type": "text"}, {"type": "geometry"}, {"schema": {"default_value": MIDDLE}}):
+        assert refused(server.send("PATCH", f"/fields/{natives}/place", change)) == (400, "INVALID_PAYLOAD")
+    assert server.send("PATCH", f"/fields/{natives}/place", {"schema": {"is_nullable": False}}).status == 200
+    assert refused(server.post(path, {"name": "nowhere"})) == (400, "FAILED_VALIDATION")
+    assert server.send("PATCH", f"/fields/{natives}/place", {"schema": {"is_nullable": True}}).status == 200
     if url.startswith("postgresql"):
         high = {"type": "Point", "coordinates": [2600000.5, 1200000.25, 430.5]}
         assert created(server, path, {"high": high})["high"] == high

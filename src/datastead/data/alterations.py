@@ -12,6 +12,7 @@ from datastead.data.columns import described, invalid, server_default, type_of
 from datastead.data.conversion import Convert, conversion
 from datastead.data.engine import Transaction
 from datastead.data.schema import Column, Field
+from datastead.errors import InvalidPayload
 
 Step = Callable[[Transaction], None]
 SIZES = ("max_length", "numeric_precision", "numeric_scale")
@@ -46,6 +47,8 @@ def _options(item: Field, column: Column, kind: str, wanted: Mapping[str, Any], 
     if _differs(wanted, "is_nullable", column.is_nullable) and not column.is_primary_key:
         options["nullable"] = wanted["is_nullable"]
     if "default_value" in wanted and not column.has_auto_increment:
+        if column.native is not None and wanted["default_value"] is not None:
+            raise _native(item, "takes no default")
         field = described(item.collection, item.name, kind, options["type_"]) if "type_" in options else item
         options["server_default"] = server_default(field, wanted, dialect)
     return options
@@ -69,9 +72,13 @@ def _new_type(item: Field, column: Column, kind: str, wanted: Mapping[str, Any],
     if kind == item.type and not (asked and kind in SIZED_TYPES):
         return {}
     if column.native is not None:
-        reason = f"`{item.name}` of `{item.collection}` is a column of geometry: its type stays `{item.type}`"
-        raise invalid(reason, collection=item.collection, field=item.name)
+        raise _native(item, f"stays of the type `{item.type}`")
     new = type_of(kind, now | asked if kind == item.type else wanted, dialect)
     # a cast to a text of some length cuts what is longer, an assignment of a text refuses it
     words = "TEXT" if isinstance(new, sa.String) else new.compile(dialect=ddl.dialect_of(dialect))
     return {"type_": new, "postgresql_using": f"{ddl.quoted(dialect, column.name)}::{words}"}
+
+
+def _native(item: Field, what: str) -> InvalidPayload:
+    reason = f"`{item.name}` of `{item.collection}` is the database's own geometry, which {what}"
+    return invalid(reason, collection=item.collection, field=item.name)

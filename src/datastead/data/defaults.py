@@ -13,11 +13,19 @@ _NUMBERS = {"integer", "bigInteger", "float", "decimal"}
 
 
 def default_of(column: Column | None) -> Any:
-    """The value, where it is one; text as the database has it, where it is worked out (`CURRENT_TIMESTAMP`)."""
+    """The value, where it is one; text as the database has it, where it is worked out (`CURRENT_TIMESTAMP`).
+
+    None of a column of geometry, of which the database says bytes.
+    """
     text = column.default if column is not None else None
     if column is None or not isinstance(text, str):
         return text
-    if column.has_auto_increment or text.upper() == "NULL" or text.upper().startswith("NULL::"):
+    if (
+        column.native is not None
+        or column.has_auto_increment
+        or text.upper() == "NULL"
+        or text.upper().startswith("NULL::")
+    ):
         return None
     if column.type == "boolean":
         return text.strip("'").lower() in {"true", "1", "t"}
