@@ -7,6 +7,10 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from graphql import build_schema
+
+from datastead.graphql.documents import Documents
+from datastead.settings import Settings
 
 from .conftest import Answer, Server, collection
 
@@ -257,6 +261,13 @@ def test_what_cannot_be_asked_is_refused_with_the_contracts_codes(blog: Blog) ->
         assert blog.server.post("/graphql", body).code == "INVALID_PAYLOAD"
 
 
+def test_an_item_without_values_is_created(blog: Blog) -> None:
+    made = blog.data("mutation { create_~headings_item(data: {}) { id text } create_~headings_items(data: []) { id } }")
+    assert made["create_headings_item"]["text"] is None
+    assert made["create_headings_items"] == []
+    blog.data("mutation ($id: ID!) { delete_~headings_item(id: $id) { id } }", id=made["create_headings_item"]["id"])
+
+
 def test_nothing_is_written_where_the_answer_cannot_be_given(blog: Blog) -> None:
     count = blog.data("{ ~headings_aggregated { countAll } }")
     deep = "posts { author { " * 6 + "id" + " } }" * 6
@@ -317,8 +328,9 @@ def test_a_field_that_fails_says_so_in_its_place(blog: Blog) -> None:
     seen = (answer.status, error["extensions"]["code"], error["path"])
     assert seen == (200, "FORBIDDEN", [f"posts_{blog.mark}_by_id"])
     assert answer.json["data"]["good"] == [{"id": "1"}]
-    invalid = blog.ask("{ ~posts(limit: -5) { id } }").json["errors"][0]
-    assert invalid["extensions"]["code"] == "INVALID_QUERY"
+    for text in ("{ ~posts(limit: -5) { id } }", "{ ~posts_aggregated(groupBy: [null]) { group } }",
+                 "{ ~posts(sort: [null]) { id } }"):  # fmt: skip
+        assert blog.ask(text).json["errors"][0]["extensions"]["code"] == "INVALID_QUERY"
 
 
 def test_depth_lists_and_fragments_that_grow_are_bounded(blog: Blog) -> None:
@@ -451,6 +463,25 @@ def test_an_item_is_read_as_of_a_version(server: Server) -> None:
     for field in (f"{name}_by_version", f"{name}_by_id"):
         text = f'{{ {field}(id: 1, version: "draft") {{ id now: title }} }}'
         assert server.post("/graphql", {"query": text}).data == {field: {"id": "1", "now": "Second"}}
+
+
+def test_a_version_is_made_by_its_own_rules(server: Server) -> None:
+    name = f"drafts_{uuid4().hex[:8]}"
+    assert server.post("/collections", collection(name, meta={"versioning": True})).status == 200
+    server.post(f"/items/{name}", {"title": "First"})
+    text = (
+        f'mutation {{ create_versions_item(data: {{key: "draft", collection: "{name}", item: "01"}}) {{ id item }} }}'
+    )
+    made = server.post("/graphql/system", {"query": text}).data["create_versions_item"]
+    assert made["item"] == "1"  # as the database spells it
+    assert server.get(f"/versions/{made['id']}/compare").data["outdated"] is False
+
+
+def test_a_document_that_is_long_is_not_kept() -> None:
+    schema, documents = build_schema("type Query { a(b: String): Int }"), Documents()
+    short, long = "{ a }", f'{{ a(b: "{"x" * 20_000}") }}'
+    found = [[documents.checked(Settings(), schema, text) for _ in range(2)] for text in (short, long)]
+    assert [first is second for first, second in found] == [True, False]
 
 
 def test_a_singleton_is_read_as_of_a_version(server: Server) -> None:

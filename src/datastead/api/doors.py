@@ -15,6 +15,8 @@ from datastead.context import Context
 from datastead.data.items import Items
 from datastead.data.project import COLLECTION as SETTINGS
 from datastead.data.project import ProjectSettings
+from datastead.data.versions import Versions
+from datastead.data.workspace import VERSIONS
 from datastead.errors import Forbidden
 from datastead.files.files import Files
 from datastead.files.guard import COLLECTION as FILES
@@ -23,7 +25,7 @@ from datastead.flows.parts import FLOWS, OPERATIONS, linked
 
 READ_BESIDES = frozenset({USERS, SETTINGS, FLOWS, OPERATIONS})
 """Collections whose routes read items, and write them in ways of their own."""
-WRITTEN_BESIDES = frozenset({USERS, SETTINGS, FILES, FLOWS, OPERATIONS})
+WRITTEN_BESIDES = frozenset({USERS, SETTINGS, FILES, FLOWS, OPERATIONS, VERSIONS})
 
 PLAIN: Mapping[str, Answer] = {"POST": create_items, "PATCH": update_items, "DELETE": delete_items}
 """The methods of a collection that is written as items are, with nothing beside."""
@@ -61,6 +63,8 @@ class Doors:
             return list(await Accounts(ctx).create(payloads))
         if (part := ctx.services.flows.part(collection)) is not None:
             return list(await create_each(ctx, [linked(payload) for payload in payloads], part.create))
+        if collection == VERSIONS:
+            return await Versions(ctx).create(payloads)
         if collection == FILES:
             async with ctx.transaction() as inside:
                 return [await Files(inside).describe(payload) for payload in payloads]

@@ -29,6 +29,8 @@ from datastead.settings import Settings
 QUOTED = re.compile(r"'([^']*)'")
 """Names in messages of graphql-core; in the contract's, which are of GraphQL in JavaScript, their quotes are double."""
 KEPT = 200
+LONGEST_KEPT = 20_000
+"""Characters: one token of text may be as long as a request, and what is kept is kept for everybody."""
 INTROSPECTION = {"__schema", "__type"}
 MAX_NAMES = 8
 MAX_PAIRS = 10_000
@@ -52,7 +54,8 @@ class Documents:
         problems = validate(schema, document, rules, max_errors=20, hide_suggestions=not settings.graphql_introspection)
         if problems:
             raise GraphqlValidation(errors=[said(error) for error in problems])
-        self._kept.put((id(schema), text), (schema, document))
+        if len(text) <= LONGEST_KEPT:
+            self._kept.put((id(schema), text), (schema, document))
         return document
 
 

@@ -113,7 +113,6 @@ class Selection:
     def sums(self, arguments: Mapping[str, Any]) -> tuple[Query, Shape]:
         """The query for sums."""
         self._budget.take_select()
-        groups = tuple(arguments.get("groupBy") or ())
         wanted: dict[tuple[str, str], None] = {}
         shape: Shape = {}
         of = cast("GraphQLObjectType", get_named_type(self._info.return_type))
@@ -130,8 +129,10 @@ class Selection:
                 fields = {part: each[0].name.value for part, each in parts.items()}
                 wanted |= {(name, each): None for each in fields.values() if each != "__typename"}
                 shape[key] = _sum(name, fields)
-        query = self._query({name: arguments.get(name) for name in LISTS})
-        return replace(query, aggregate=tuple(wanted), group=groups), shape
+        sums: dict[str, list[str]] = {}
+        for function, name in wanted:
+            sums.setdefault(function, []).append(name)
+        return self._query(arguments, aggregate=sums, groupBy=arguments.get("groupBy")), shape
 
     def mutated(self, of: GraphQLObjectType, item: GraphQLObjectType) -> tuple[dict[str, str], Query, Shape]:
         """Of a subscription: the names under which its parts are answered, and the query for `data`, with the key."""
@@ -144,8 +145,8 @@ class Selection:
         names = {key: nodes[0].name.value for key, nodes in parts.items()}
         return names, level.finished(), shape
 
-    def _query(self, arguments: Mapping[str, Any]) -> Query:
-        given = {name: arguments.get(name) for name in LISTS}
+    def _query(self, arguments: Mapping[str, Any], **more: Any) -> Query:
+        given = {**{name: arguments.get(name) for name in LISTS}, **more}
         return Query.parse({**given, "filter": unfolded(given["filter"])}, self._settings)
 
     def _visit(self, level: Level, path: Path, of: GraphQLObjectType, nodes: Sequence[FieldNode], depth: int) -> Shape:

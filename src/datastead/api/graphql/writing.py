@@ -73,9 +73,9 @@ class Seen:
 
 def _create(name: str, *, is_read: bool) -> Work:
     async def work(call: Call, info: Info, given: Arguments) -> Any:
-        data = given.get("data") or []
-        is_one = not isinstance(data, list)
-        payloads: list[Any] = [data] if is_one else data
+        data = given.get("data")
+        is_one = isinstance(data, dict)
+        payloads: list[Any] = [data] if is_one else data or []
         seen = Seen(call, info, name, is_read=is_read)
         return await seen.of(await call.doors.create(call.ctx, name, payloads), is_one=is_one)
 
