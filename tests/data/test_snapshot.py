@@ -30,7 +30,7 @@ async def managed(blog: Context) -> Context:
     )
     await changes.create_field("posts", {"field": "wild", "type": "string"})
     await changes.update_collection("authors", {"meta": {"group": "press"}})
-    await changes.update_field("posts", "author", {"meta": {"group": "rating"}})
+    await changes.update_field("posts", "author", {"meta": {"group": "title"}})
     return blog
 
 
