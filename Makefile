@@ -39,6 +39,7 @@ bench: $(VENV)/dev.stamp ## Measure; prints ratios within one run.
 	$(BIN)/python bench/ai_streams.py
 	$(BIN)/python bench/rest.py
 	$(BIN)/python bench/flows.py
+	$(BIN)/python bench/realtime.py
 
 docs: $(VENV)/dev.stamp ## Write the generated reference pages anew.
 	$(BIN)/python docs/generate.py

@@ -24,6 +24,7 @@ from datastead.data.history import ACTIVITY, REVISIONS, refuse_changes
 from datastead.data.migrations import migrate
 from datastead.data.retention import Retention
 from datastead.data.schema import Schemas
+from datastead.data.signals import Signals
 from datastead.events import Bus
 from datastead.extensions import Registry
 from datastead.files.guard import COLLECTION as FILES
@@ -32,7 +33,6 @@ from datastead.files.source import FilesAsSource
 from datastead.files.store import FileStore
 from datastead.flows.service import Flows
 from datastead.mail import Mailer
-from datastead.realtime.feed import Feed
 from datastead.realtime.hub import Realtime
 from datastead.settings import Settings
 
@@ -63,7 +63,7 @@ async def open_services(
         await database.start()
         await migrate(database)
         first_admin = await ensure_admin(database, settings)
-        bus, schemas = Bus(), Schemas(database)
+        bus, schemas, signals = Bus(), Schemas(database), Signals(database)
         metrics, observers = _observers(settings, stack)
         ai = AI(settings, database=database, registry=registry, files=FilesAsSource(), clock=clock, observers=observers)
         flows = Flows(settings, registry, database, schemas, bus, clock)
@@ -71,7 +71,7 @@ async def open_services(
         files, mailer = FileStore(settings, registry, database, clock), Mailer(settings)
         bus.on_guard(FILES, guard)
         rules.install(bus)
-        realtime = Realtime(database, bus, Feed(database, clock)) if settings.websockets_enabled else None
+        realtime = Realtime(database, bus, signals, clock) if settings.websockets_enabled else None
         workspace.install(bus)
         notices.install(bus)
         for kept in (ACTIVITY, REVISIONS):
@@ -104,9 +104,13 @@ async def open_services(
         stack.push_async_callback(configuration.close)
         if realtime is not None:
             stack.push_async_callback(realtime.stop)
+        signals.on("schema", schemas.look_again)
+        signals.on("flows", flows.look_again)
         await flows.start(services, dispatch=dispatch)
         stack.push_async_callback(flows.stop)
         if dispatch:
+            signals.start()
+            stack.push_async_callback(signals.stop)
             retention = Retention(services)
             retention.start()
             stack.push_async_callback(retention.stop)

@@ -30,13 +30,14 @@ LOADS: dict[str, tuple[list[str], list[str]]] = {
     "gateway": (["--ours", "--seconds", "0.4", "--connections", "2"], [r"'requests a second': \d", r"'memory': \d"]),
     "gateway --streams": (["--streams", "3", "--chunks", "3"], [r"^3 of 3 streams of 3 words came whole", r"MB at most: -?\d+\.\d kB a stream"]),
     "ledger": (["--rows", "10", "60", "--seconds", "0.2"], [rf"^ +{rows}{NUMBER * 4} ms$" for rows in (10, 60)]),
+    "realtime on PostgreSQL": (
+        ["--changes", "2", "--seconds", "0.3", "--rounds", "1"],
+        [rf"^{what} +p50{NUMBER} ms  p95{NUMBER} ms  of 2$" for what in ("a change", "a flow")]
+        + [rf"^creates, {who} listens{NUMBER} a second  CPU{NUMBER} ms$" for who in ("nobody", "somebody")],
+    ),
     "rest": (
         ["--database", "sqlite", "--rows", "200", "--rounds", "1", "--seconds", "0.2"],
         [rf"^ping{RATE}", rf"^create 100{RATE}", rf"^start{NUMBER} s", rf"^idle memory{NUMBER} MB"],
-    ),
-    "rest on PostgreSQL": (
-        ["--database", "postgresql", "--rows", "200", "--rounds", "1", "--seconds", "0.2", "--only", "create"],
-        [rf"^create{RATE}"],
     ),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 from datastead.context import Context
 from datastead.data.items import Items
 from datastead.data.query import Query
+from datastead.data.signals import Signals
 from datastead.events import Event
 from datastead.realtime.feed import Change, Feed
 from datastead.realtime.hub import Realtime
@@ -32,7 +33,7 @@ class Ears:
 
 @pytest.fixture
 def hub(blog: Context) -> Realtime:
-    return Realtime(blog.services.database, blog.services.bus, Feed(blog.services.database, now))
+    return Realtime(blog.services.database, blog.services.bus, Signals(blog.services.database), now)
 
 
 async def test_a_subscriber_here_is_told_of_writes_that_take_the_shorter_way(blog: Context, hub: Realtime) -> None:
@@ -47,7 +48,7 @@ async def test_a_subscriber_here_is_told_of_writes_that_take_the_shorter_way(blo
 
 
 async def test_writes_take_the_longer_way_while_another_process_listens(blog: Context, hub: Realtime) -> None:
-    await Feed(blog.services.database, now).listen()
+    await Feed(blog.services.database, Signals(blog.services.database), now).listen()
     assert await blog.services.bus.is_heard(blog, EVENTS)
 
 

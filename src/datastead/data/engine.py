@@ -180,6 +180,11 @@ class Database:
         database.is_in_memory = database.dialect == "sqlite" and sa.make_url(url).database in {None, "", ":memory:"}
         return database
 
+    @property
+    def listening_url(self) -> str | None:
+        """Where a connection may listen for what others notify of; None where the database carries nothing."""
+        return self._driver.listening_url
+
     async def start(self) -> None:
         """Connects. Raises `InvalidSettings` or `ServiceUnavailable` when the database cannot be opened."""
         for kind, queue, count in (

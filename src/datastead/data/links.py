@@ -105,6 +105,10 @@ class Driver(Protocol):
     @property
     def brief(self) -> Brief | None: ...
 
+    @property
+    def listening_url(self) -> str | None:
+        """Where a connection may `LISTEN`; None where there is no such thing."""
+
     def connect(self, *, write: bool) -> Link: ...
 
     def timestamp(self, moment: datetime) -> Any: ...

@@ -205,6 +205,7 @@ class MariadbDriver:
     brief: ClassVar[None] = None
     readers: ClassVar[int] = 8
     writers: ClassVar[int] = 8
+    listening_url: ClassVar[None] = None
 
     def __init__(self, url: sa.URL) -> None:
         self._opened = threading.local()

@@ -144,7 +144,7 @@ class PostgresqlDriver:
     brief: ClassVar[None] = None
 
     def __init__(self, url: sa.URL) -> None:
-        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = self.listening_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._opened = threading.local()
         self._opening = threading.Lock()
         self.dialect = sa_psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from datastead.data import system
 from datastead.data.engine import Connection, Database, Transaction
 from datastead.data.geometry import NativeShape
+from datastead.data.signals import notify
 from datastead.data.upserts import upsert
 from datastead.errors import Forbidden
 
@@ -356,6 +357,10 @@ class Schemas:
         self._generation += 1
         self._schema = None
 
+    def look_again(self) -> None:
+        """Another process may have changed it: asks the database when it is asked for next."""
+        self._checked = float("-inf")
+
     async def changed(self, connection: Connection) -> None:
         """Tells every process that the schema has changed, with the commit of the transaction that changes it."""
         await connection.run(bump)
@@ -367,6 +372,7 @@ def bump(transaction: Transaction) -> None:
     versions = system.versions
     row, more = {"name": VERSION_NAME, "version": 1}, {"version": versions.c.version + 1}
     transaction.execute(upsert(transaction.dialect, versions, lambda _: more), row)
+    notify(transaction, "schema")
 
 
 def load(transaction: Transaction) -> Schema:

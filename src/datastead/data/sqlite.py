@@ -124,6 +124,7 @@ class SqliteDriver:
     name: ClassVar[str] = "sqlite"
     readers: ClassVar[int] = 3
     writers: ClassVar[int] = 1
+    listening_url: ClassVar[None] = None
 
     def __init__(self, path: str) -> None:
         self._path = path

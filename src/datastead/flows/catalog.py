@@ -104,6 +104,10 @@ class Catalog:
             return await self._load(connection)
         return chart
 
+    def look_again(self) -> None:
+        """Another process may have changed them: asks the database when they are asked for next."""
+        self._checked = float("-inf")
+
     def forget(self) -> None:
         """Reads the flows anew when they are asked for next."""
         self._generation += 1

@@ -66,6 +66,7 @@ class Flows:
         self._afterwards: set[asyncio.Task[None]] = set()
         bus.on_filter(self._on_filter, self._hears)
         bus.on_action(self._on_action, self._hears)
+        self.look_again = self._catalog.look_again
         editor = Editor(registry, self._templates, self._catalog)
         self.apply = editor.apply
         self.create_flow, self.update_flow, self.delete_flow = (

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from datastead.data.engine import Transaction
 from datastead.data.history import Verb
+from datastead.data.signals import notify
 from datastead.data.system import flows, operations, versions
 from datastead.flows.model import FlowDefinition, OperationDefinition
 
@@ -105,6 +106,7 @@ def bump(transaction: Transaction) -> None:
     statement = sa.update(versions).where(versions.c.name == VERSION_NAME).values(version=versions.c.version + 1)
     if transaction.execute(statement).rowcount == 0:
         transaction.execute(sa.insert(versions), {"name": VERSION_NAME, "version": 1})
+    notify(transaction, "flows")
 
 
 def version() -> sa.Select[Any]:

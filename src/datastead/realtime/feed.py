@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from datastead.context import Clock
 from datastead.data import system
 from datastead.data.engine import Connection, Database, Transaction
+from datastead.data.signals import Signals
 
 Verb = Literal["create", "update", "delete"]
 
@@ -42,8 +43,9 @@ class Change:
 class Feed:
     """The changes of other processes, and for them."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
         self._database = database
+        self._signals = signals
         self._clock = clock
         self._process = uuid4().hex
         self._looked_at = 0.0
@@ -63,10 +65,11 @@ class Feed:
         )
 
     async def tell(self, connection: Connection, made: Sequence[Change]) -> None:
-        """Writes the changes down for others, in their own transaction."""
+        """Writes the changes down for others, in their own transaction; they hear of it after the commit."""
         entries = [[change.collection, change.action, list(change.keys)] for change in made]
         row = {"process": self._process, "entries": entries, "at": self._clock()}
         await connection.run(lambda transaction: transaction.execute(system.changes.insert().values(row)).rowcount)
+        connection.after_commit(lambda: self._signals.send("changes"))
 
     async def is_heard(self, connection: Connection) -> bool:
         """Whether any other process listens."""

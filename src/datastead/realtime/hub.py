@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from datastead.context import Context
+from datastead.context import Clock, Context
 from datastead.data.engine import Database
+from datastead.data.signals import Signals
 from datastead.errors import ServiceUnavailable
 from datastead.events import Bus, Event
 from datastead.realtime.feed import LOOK_S, Change, Feed, Verb
@@ -16,7 +17,9 @@ from datastead.realtime.feed import LOOK_S, Change, Feed, Verb
 log = logging.getLogger("datastead.realtime")
 
 POLL_S = 0.25
-"""How soon a change of another process is seen."""
+"""How soon a change of another process is seen where nothing tells of it."""
+SIGNALLED_POLL_S = 1.0
+"""The same where signals come, of a process that can send none."""
 RENEW_S = 10.0
 LINGER_S = 30.0
 """How long a process goes on to listen after its last subscriber has left: the next need not wait then."""
@@ -37,9 +40,12 @@ class Subscriber(Protocol):
 class Realtime:
     """The subscribers of one process."""
 
-    def __init__(self, database: Database, bus: Bus, feed: Feed) -> None:
+    def __init__(self, database: Database, bus: Bus, signals: Signals, clock: Clock) -> None:
         self._is_alone = database.is_in_memory
-        self._feed = feed
+        self._feed = Feed(database, signals, clock)
+        self._signals = signals
+        self._signalled = asyncio.Event()
+        signals.on("changes", self._signalled.set)
         self._subscribers: dict[str, dict[Subscriber, int]] = {}
         self._listening: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
@@ -124,14 +130,20 @@ class Realtime:
                         if await self._feed.listen():
                             await asyncio.sleep(LOOK_S + 0.1)  # until every writer knows of it
                     self._is_ready.set()
+                    self._signalled.clear()
                     self._publish(await self._feed.news())
                 except Exception:
                     log.exception("The changes of other processes could not be read; it is tried again.")
                 busy_at = loop.time() if self._subscribers else busy_at
-                await asyncio.sleep(POLL_S)
+                await self._pause()
         finally:
             with contextlib.suppress(Exception):
                 await asyncio.shield(self._feed.leave())
+
+    async def _pause(self) -> None:
+        """Until there may be news."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._signalled.wait(), SIGNALLED_POLL_S if self._signals.is_live else POLL_S)
 
 
 def changes_of(events: Iterable[Event]) -> list[Change]:
