@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from datastead.context import SYSTEM, Context
-from datastead.errors import UploadNotFound
+from datastead.errors import ContentTooLarge, UploadNotFound
 from datastead.files.files import Files
 from datastead.files.resumable import ResumableUploads, _Source
 from datastead.services import open_services
@@ -143,7 +143,7 @@ def test_an_upload_that_is_given_up_leaves_nothing(file_server: FileServer) -> N
     ("size", "metadata", "status", "code"),
     [
         ("x", {}, 400, "INVALID_PAYLOAD"), ("-1", {}, 400, "INVALID_PAYLOAD"), (str(MAX_UPLOAD + 1), {}, 413, "CONTENT_TOO_LARGE"),
-        ("9" * 30, {}, 400, "INVALID_PAYLOAD"), ("5", {"nope": "1"}, 400, "INVALID_PAYLOAD"), ("5", {"id": "../x"}, 400, "INVALID_PAYLOAD"),
+        ("9" * 30, {}, 413, "CONTENT_TOO_LARGE"), ("9" * 40, {}, 400, "INVALID_PAYLOAD"), ("5", {"nope": "1"}, 400, "INVALID_PAYLOAD"), ("5", {"id": "../x"}, 400, "INVALID_PAYLOAD"),
         ("5", {"storage": "nowhere"}, 400, "INVALID_PAYLOAD"), ("5", {"type": "no type"}, 400, "INVALID_PAYLOAD"), ("5", {"title": "a\0b"}, 400, "INVALID_PAYLOAD"),
     ],
 )  # fmt: skip
@@ -225,6 +225,8 @@ async def test_an_upload_that_rests_too_long_is_removed_and_one_that_was_whole_i
     settings = settings_for(f"sqlite:///{tmp_path / 'data.db'}", folder, tus_chunk_size=1000)
     async with open_services(settings, clock=lambda: moment, dispatch=False) as (services, _):
         resumable = ResumableUploads(Context(services, SYSTEM))
+        with pytest.raises(ContentTooLarge, match="TUS_CHUNK_SIZE"):
+            await resumable.begin(10_000 * 1000 + 1, {"filename": "endless.bin"})
         half = await resumable.begin(9_000, {"filename": "half.bin"})
         assert (await resumable.append(half.id, 0, pieces_of(b"x" * 4_500))).received == 4_500
         whole, source = await resumable.begin(500, {"filename": "whole.bin"}), _Source(pieces_of(b"y" * 500))

@@ -22,11 +22,12 @@ from datastead.api.request import context_of, parameters_of, services_of
 from datastead.errors import DatasteadError, UnsupportedMediaType, UploadVersionUnsupported
 from datastead.files.checksums import ALGORITHMS, Checksum
 from datastead.files.parts import Progress
-from datastead.files.resumable import ResumableUploads
+from datastead.files.resumable import ResumableUploads, largest
 
 VERSION = "1.0.0"
 EXTENSIONS = "checksum,creation,creation-with-upload,expiration,termination"
 OCTETS = "application/offset+octet-stream"
+LONGEST_NUMBER = 30  # digits
 LONGEST_METADATA = 65_536  # bytes
 SENT = ("Tus-Resumable", "Upload-Checksum", "Upload-Length", "Upload-Offset", "Upload-Metadata")
 ANSWERED = (
@@ -73,8 +74,7 @@ async def _answered(request: Request, methods: dict[str, Any]) -> Response:
 
 
 async def _describe(request: Request) -> Response:
-    most = services_of(request.scope).settings.files_max_upload_size
-    limit = {} if most is None else {"Tus-Max-Size": str(most)}
+    limit = {"Tus-Max-Size": str(largest(services_of(request.scope).settings))}
     known = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Checksum-Algorithm": ",".join(ALGORITHMS)}
     return _empty(204, {**known, **limit})
 
@@ -123,7 +123,7 @@ def _state(progress: Progress) -> Headers:
 
 def _number(request: Request, name: str) -> int:
     given = request.headers.get(name, "")
-    if not (given.isascii() and given.isdigit() and len(given) <= 16):
+    if not (given.isascii() and given.isdigit() and len(given) <= LONGEST_NUMBER):
         raise invalid(f"The header `{name}` has to be a number of bytes.")
     return int(given)
 

@@ -29,6 +29,7 @@ from datastead.files.guard import COLLECTION
 from datastead.files.leases import Stored
 from datastead.files.parts import Progress
 from datastead.files.store import FileStore, store_of
+from datastead.settings import Settings
 
 MOST_PARTS = 10_000
 NAMES = ("filename_download", "filename", "name")
@@ -40,6 +41,13 @@ NOT_FIELDS = {*NAMES, *TYPES, "id", "filesize", "relativePath", "lastModified"}
 
 class _FinishedByAnotherError(Exception):
     """Somebody else has put it together first."""
+
+
+def largest(settings: Settings) -> int:
+    """How many bytes may be announced: as many as a file may have, and as go into the parts that there may be."""
+    in_parts = MOST_PARTS * settings.tus_chunk_size
+    most = settings.files_max_upload_size
+    return in_parts if most is None else min(most, in_parts)
 
 
 class ResumableUploads:
@@ -55,9 +63,10 @@ class ResumableUploads:
 
         Raises what storing the file would raise, as far as it can be known before the bytes come.
         """
-        most = self._settings.files_max_upload_size
-        if most is not None and size > most:
-            reason = f"The file is larger than {most} bytes (`FILES_MAX_UPLOAD_SIZE`)"
+        most = largest(self._settings)
+        if size > most:
+            setting = "FILES_MAX_UPLOAD_SIZE" if most == self._settings.files_max_upload_size else "TUS_CHUNK_SIZE"
+            reason = f"The file is larger than {most} bytes (`{setting}`)"
             raise ContentTooLarge(f"{reason}.", reason=reason, limit=most)
         file, replaces = await self._file(metadata.get("id"))
         fields = {name: value for name, value in metadata.items() if name not in NOT_FIELDS}
