@@ -163,6 +163,14 @@ def test_who_needs_a_second_factor_sets_it_up_before_anything_else(server: Serve
     assert own.get("/users/me").data == {"id": key}
     assert own.get("/policies/me/globals").data == {"app_access": False, "admin_access": False, "enforce_tfa": True}
     assert server.acting_as(token).get("/roles").status == 200  # a program has no second factor
-    secret = own.post("/users/me/tfa/generate", {"password": PASSWORD}).data["secret"]
+    graphql = [
+        own.post("/graphql/system", {"query": text})
+        for text in ("{ roles { id } }", "mutation { utils_random_string }")
+    ]
+    assert [answer.code for answer in graphql] == ["GRAPHQL_VALIDATION"] * 2
+    assert refused(own.post("/graphql", {"query": "{ __typename }"})) == (403, "FORBIDDEN")
+    generate = f'mutation {{ users_me_tfa_generate(password: "{PASSWORD}") {{ secret }} }}'
+    secret = own.post("/graphql/system", {"query": generate}).data["users_me_tfa_generate"]["secret"]
     assert own.post("/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}).status == 204
     assert within_a_second(lambda: own.get("/roles").status == 200)
+    assert own.post("/graphql/system", {"query": "{ roles(limit: 1) { id } }"}).status == 200

@@ -16,7 +16,7 @@ from datastead.context import PUBLIC, Actor, Context, Services
 from datastead.data.query import Query
 from datastead.errors import Forbidden, InvalidPayload
 
-WITHOUT_TFA = ("/users/me", "/policies/me/", "/roles/me", "/permissions/me", "/server/")
+WITHOUT_TFA = ("/users/me", "/policies/me/", "/roles/me", "/permissions/me", "/server/", "/graphql/system")
 NEEDS_TFA = "Your policies ask for a second factor: set it up by `/users/me/tfa/generate` and `/users/me/tfa/enable`."
 """What those may do all the same who have yet to set it up; and what the others are told."""
 

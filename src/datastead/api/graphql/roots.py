@@ -17,7 +17,7 @@ from datastead.graphql.view import Scope, View, is_system, short
 def roots_of(view: View, types: Types, scope: Scope, doors: Doors) -> tuple[Fields, Fields]:
     """The fields of `Query` and of `Mutation`."""
     query, mutation = Fields(), Fields()
-    for name in sorted(view.names):
+    for name in sorted(view.names) if not view.actor.lacks_tfa else ():
         if (scope == "system") != is_system(name) or not doors.shows(name):
             continue
         if view.may("read", name):

@@ -148,7 +148,7 @@ class Graphql:
 def _who(actor: Actor) -> tuple[Any, ...]:
     """All that the schema of an actor depends on, beside the database's."""
     of_share = actor.share, tuple((each.collection, each.action, each.fields) for each in actor.grants)
-    is_somebody = actor.user is not None
+    is_somebody = actor.user is not None, actor.lacks_tfa
     return (actor.is_admin, actor.has_app_access, is_somebody, tuple(sorted(actor.policies)), of_share)
 
 

@@ -11,8 +11,10 @@ from datastead.graphql.view import View
 
 
 def system_fields(view: View, types: Types) -> tuple[Fields, Fields]:
-    """The fields of `Query` and of `Mutation`."""
+    """The fields of `Query` and of `Mutation`. Whoever has yet to set up a second factor has what that takes."""
     accounts, changing_accounts = account_fields(view, types)
+    if view.actor.lacks_tfa:
+        return {**server_fields(), **accounts}, {**auth_fields(), **changing_accounts}
     model, changing_model = modelling_fields(view)
     return (
         {**server_fields(), **accounts, **model},
