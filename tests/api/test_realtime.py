@@ -302,7 +302,7 @@ def test_users_are_written_by_their_own_rules_and_sessions_are_not_shown(door: D
     answers = {answer["type"]: answer for answer in (made.hear(), made.hear())}
     assert answers["subscription"]["data"] == [{"email": email, "password": "**********"}]
     refused = socket.ask(type="items", action="create", collection="directus_users", data={"email": "no address"})
-    assert refused["error"]["code"] == "INVALID_PAYLOAD"
+    assert refused["error"]["code"] == "FAILED_VALIDATION"
     for name in ("directus_sessions", "datastead_steps", "datastead_ai_calls", "datastead_listeners"):
         assert socket.ask(type="items", action="read", collection=name)["error"]["code"] == "INVALID_COLLECTION"
     settings = {"type": "items", "collection": "directus_settings"}
