@@ -112,7 +112,7 @@ def rows(version: str) -> dict[str, list[dict[str, Any]]]:
             _flow(NOTES, "Notes", "event", {"type": "action", "scope": ["items.create"], "collections": ["articles"]}),
             _flow(SCRIPT, "Script", "event", {"type": "action", "scope": ["items.create"], "collections": ["authors"]}),
             _flow(HOOK, "Hook", "webhook", {"method": "GET", "async": False, "return": "$last"}),
-            _flow(LETTER, "Letter", "webhook", {"method": "POST", "async": True}),
+            _flow(LETTER, "Letter", "webhook", {"method": "POST", "async": True, "return": None, "error_on_reject": None}),
             _flow(INBOX, "Inbox", "webhook", {"method": "GET", "async": False, "return": "$last"}),
             _flow(TOKEN, "Token", "webhook", {"method": "GET", "async": False, "return": "$last"}),
         ],
@@ -124,7 +124,7 @@ def rows(version: str) -> dict[str, list[dict[str, Any]]]:
             _operation(SCRIPT, "script", "exec", {"code": "module.exports = async () => ({});"}),
             _operation(LETTER, "letter", "mail", {
                 "to": ["ada@example.com", "{{ $trigger.body.email }}"], "subject": "Hello", "type": "wysiwyg",
-                "body": "<p>Hello</p>", "replyTo": [], "cc": None,
+                "body": "<p>Hello</p>", "replyTo": [], "cc": None, "template": None, "data": None,
             }),
             _operation(INBOX, "tell", "notification", {
                 "recipient": [EDITOR], "subject": "Hello", "message": "From {{ $trigger.query.name }}",

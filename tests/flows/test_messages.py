@@ -103,7 +103,7 @@ async def test_mail_goes_to_all_and_says_whom_it_was_refused_for(tables: str, ma
             "to": ['"Zoë, A" <zoe@example.com>', "{{ $trigger.body.second }}"], "cc": "c@example.com, d@example.com",
             "bcc": '["hidden@example.com"]', "replyTo": "answers@example.com", "subject": "x", "body": "y",
         }  # fmt: skip
-        assert await outcome(house, "mail", options, {"second": "b@example.com"}) == {"resolve": None}
+        assert await outcome(house, "mail", options, {"second": ["b@example.com"]}) == {"resolve": None}
         mail = mailbox.mail_to('"Zoë, A" <zoe@example.com>, b@example.com')
         assert (mail["Cc"], mail["Reply-To"], mail["Bcc"]) == (
             "c@example.com, d@example.com",

@@ -245,3 +245,38 @@ def test_the_guard_allows_public_addresses_and_what_the_settings_say() -> None:
     given = settings("sqlite://", import_ip_allow_list=["10.0.0.0/8"], import_ip_deny_list=["10.0.0.1", "1.1.1.1"])
     found = [Guard.of(given).allows(address) for address in ("10.2.2.2", "10.0.0.1", "1.1.1.1", "8.8.8.8")]
     assert found == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("operation", "options", "code"),
+    [
+        ("throw-error", {"code": None, "status": None, "message": None}, "INTERNAL_SERVER_ERROR"),
+        ("throw-error", {"code": "TEAPOT", "status": "418", "message": "No"}, "TEAPOT"),
+        ("request", {"url": "http://127.0.0.1:1", "method": None, "headers": None, "timeout": None}, "REQUEST_REFUSED"),
+        ("request", {"url": "http://127.0.0.1:1", "method": "post"}, "REQUEST_REFUSED"),
+        ("sleep", {"milliseconds": "{{ $trigger.body.gone }}"}, "INVALID_PAYLOAD"),
+        (
+            "item-create",
+            {"collection": "gone", "payload": {"a": 1}, "emitEvents": None, "permissions": None},
+            "FORBIDDEN",
+        ),
+    ],
+)
+async def test_an_option_that_a_studio_left_empty_is_not_given(
+    house: House, operation: str, options: dict[str, Any], code: str
+) -> None:
+    assert (await outcome(house, operation, options, {}))["reject"]["code"] == code
+
+
+async def test_null_is_the_default_of_every_mode(house: House) -> None:
+    called = {
+        "name": "called", "trigger": "operation", "options": {"return": None},
+        "operations": [{"operation": "transform", "options": {"json": "{{ $trigger.n }}"}}],
+    }  # fmt: skip
+    options = {
+        "flow": await house.apply(called),
+        "payload": [{"n": 1}, {"n": 2}],
+        "iterationMode": None,
+        "batchSize": None,
+    }
+    assert await outcome(house, "trigger", options) == {"resolve": [1, 2]}

@@ -85,20 +85,29 @@ class FlowDefinition:
 def trigger_options(definition: FlowDefinition, kind: TriggerType[Any]) -> Options:
     """The trigger's options, parsed. Raises `InvalidFlow` where they do not fit."""
     try:
-        options: Options = kind.options.model_validate(dict(definition.options))
+        options: Options = kind.options.model_validate(_given(definition.options))
     except ValidationError as error:
         raise _misfit(f"the trigger `{kind.name}`", error.errors()[0], trigger=kind.name) from error
     return options
 
 
 def operation_options(operation: OperationDefinition, kind: OperationType[Any], rendered: Mapping[str, Any]) -> Options:
-    """An operation's rendered options, parsed. Raises `InvalidFlow` where they do not fit."""
+    """An operation's rendered options, parsed. Raises `InvalidFlow` where they do not fit.
+
+    One that its author left null is not given; one whose template has no value is null.
+    """
     try:
-        options: Options = kind.options.model_validate(dict(rendered))
+        given = {name: value for name, value in rendered.items() if operation.options.get(name) is not None}
+        options: Options = kind.options.model_validate(given)
     except ValidationError as error:
         where, secret = f"the operation `{operation.key}`", kind.options.secrets()
         raise _misfit(where, error.errors()[0], secret, operation=operation.key) from error
     return options
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options without those that are null: so a Studio leaves what was emptied."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def without_secrets(definition: FlowDefinition, registry: Registry) -> FlowDefinition:
@@ -160,7 +169,7 @@ def _check_trigger(definition: FlowDefinition, registry: Registry, *, complete: 
 
 def _only_lacks(kind: TriggerType[Any], options: Mapping[str, Any]) -> bool:
     try:
-        kind.options.model_validate(dict(options))
+        kind.options.model_validate(_given(options))
     except ValidationError as error:
         return all(found["type"] == "missing" for found in error.errors())
     return False
@@ -198,7 +207,7 @@ def _check_templates(operation: OperationDefinition, templates: Templates) -> No
 def _check_options(operation: OperationDefinition, kind: OperationType[Any]) -> None:
     """What holds a template is checked once it is rendered."""
     try:
-        kind.options.model_validate(dict(operation.options))
+        kind.options.model_validate(_given(operation.options))
     except ValidationError as error:
         wrong = [found for found in error.errors() if not _is_rendered_later(operation.options, found)]
         if wrong:

@@ -11,8 +11,11 @@ from datastead.errors import InvalidPayload
 
 
 def _listed(value: Any) -> Any:
-    """A list as it is, also where it is JSON text; nothing for what is empty."""
-    return (json_or_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value) or []
+    """A list, also where it is JSON text, with lists in it as their entries; nothing for what is empty."""
+    found = json_or_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+    if not isinstance(found, list):
+        return found or []
+    return [entry for each in found for entry in (each if isinstance(each, list) else [each])]
 
 
 def _checked(value: str | list[str]) -> str | list[str]:
@@ -42,10 +45,8 @@ class MailOptions(Options):
     bcc: Recipients = Field(default_factory=list, description="Who gets a copy that nobody sees.")
     reply_to: Recipients = Field(default_factory=list, alias="replyTo", description="Where answers go.")
     subject: Annotated[Text, AfterValidator(_line)] = Field(min_length=1, description="The subject: one line.")
-    type: Annotated[Literal["markdown", "wysiwyg", "template"], BeforeValidator(lambda value: value or "markdown")] = (
-        Field(
-            "markdown", description="What the body is: Markdown, HTML (`wysiwyg`), or what `template` makes of `data`."
-        )
+    type: Literal["markdown", "wysiwyg", "template"] = Field(
+        "markdown", description="What the body is: Markdown, HTML (`wysiwyg`), or what `template` makes of `data`."
     )
     body: Text = Field("", description="What it says. In Markdown tags are shown as text; HTML is sent as it is.")
     template: str | None = Field(None, description="A file of `EMAIL_TEMPLATES_PATH`, without `.html`; or `base`.")

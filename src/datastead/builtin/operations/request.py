@@ -1,9 +1,9 @@
 """The operation `request`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from datastead import Answer, Chain, Context, Options, fetch, operation
 from datastead.builtin.operations._items import json_or_text
@@ -17,11 +17,17 @@ class Header(BaseModel):
     value: str
 
 
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
 class RequestOptions(Options):
     """The request."""
 
     url: str = Field(min_length=1, description="Where to; private addresses are refused.")
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET"
+    method: Annotated[Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], BeforeValidator(_upper)] = (
+        "GET"
+    )
     headers: list[Header] | None = Field(None, description="Headers, each `{header, value}`.")
     body: Any = Field(None, description="The body: text, or any value, which is sent as JSON.")
     timeout: float = Field(30, gt=0, le=600, description="How long to wait for the answer, in seconds.")
