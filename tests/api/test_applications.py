@@ -312,3 +312,20 @@ def test_what_is_wrong_with_a_value_is_said_in_the_contracts_words(shop: Shop) -
 
     assert wrong("A1") == {"type": "regex", "invalid": "A1"}
     assert wrong(None)["type"] in {"nnull", "required"}
+
+
+def test_a_version_shows_items_that_are_not_there_yet_as_they_will_be(shop: Shop) -> None:
+    menus, notes = shop.names["menus"], shop.names["notes"]
+    assert shop.server.send("PATCH", f"/collections/{menus}", {"meta": {"versioning": True}}).status == 200
+    version = shop.server.post("/versions", {"collection": menus, "item": "4", "key": "next"}).data["id"]
+    changes = {
+        "sections": {"create": [{"item": "1", "collection": notes}], "update": [], "delete": []},
+        "children": {"create": [{"name": "Tea time", "dishes": [{"name": "Scone"}]}], "update": [], "delete": []},
+    }
+    assert shop.server.post(f"/versions/{version}/save", changes).status == 200
+    fields = f"name,sections.item:{notes}.body,children.name,children.sort,children.dishes.name,children.children"
+    assert shop.server.get(f"{shop.path('menus')}/4?version=next&fields={fields}").data == {
+        "name": "Never",
+        "sections": [{"item": {"body": "Fresh"}}],
+        "children": [{"name": "Tea time", "sort": None, "dishes": [{"name": "Scone"}], "children": []}],
+    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastead.context import Context
+from datastead.data.defaults import literal_of
 from datastead.data.items import Items, Key
 from datastead.data.nesting import Delta, entries_of, links_of, primary_of, target_of
 from datastead.data.query import Query
@@ -44,7 +45,8 @@ class _Overlay:
     schema: Schema
     collection: Collection
 
-    async def value(self, name: str, key: Key, changes: Changes, inner: tuple[str, ...]) -> Any:
+    async def value(self, name: str, key: Key | None, changes: Changes, inner: tuple[str, ...]) -> Any:
+        """What a field holds that changes. key: of its item; None = there is none yet."""
         links = links_of(self.schema, self.collection)
         if name in links.many:
             return await self._many(links.many[name], key, changes[name], inner)
@@ -60,23 +62,43 @@ class _Overlay:
         if not inner:
             return value if own is None else own
         if own is None:
-            return _cut(value, inner)
+            return await self._new(related, value, inner)
         found = await self._read(related, [own], inner)
         return next(iter(await self._with(related, found, [value], inner)), None)
 
-    async def _many(self, relation: Relation, key: Key, value: Any, inner: tuple[str, ...]) -> list[Any]:
+    async def _many(self, relation: Relation, key: Key | None, value: Any, inner: tuple[str, ...]) -> list[Any]:
         child = self.schema.collections[relation.collection]
         primary = primary_of(child)
         entries = entries_of(relation, primary, value)
         if isinstance(entries, Delta):
-            owned = await Items(self.ctx, child.name).keys(Query(filter={relation.field: {"_eq": key}}, limit=-1))
-            entries = _applied(owned, entries, primary)
+            entries = _applied(await self._owned(relation, child, key), entries, primary)
         keys = [own for entry in entries if (own := _key_in(entry, primary)) is not None]
         added = [entry for entry in entries if _key_in(entry, primary) is None]
         if not inner:
             return [*keys, *added]
         found = await self._read(child, keys, inner)
-        return [*await self._with(child, found, entries, inner), *(_cut(entry, inner) for entry in added)]
+        return [*await self._with(child, found, entries, inner), *[await self._new(child, one, inner) for one in added]]
+
+    async def _owned(self, relation: Relation, child: Collection, key: Key | None) -> list[Key]:
+        """The items that refer to this one by now, in their order."""
+        if key is None:
+            return []
+        sort = (relation.sort_field,) if relation.sort_field in child.columns else ()
+        return await Items(self.ctx, child.name).keys(Query(filter={relation.field: {"_eq": key}}, sort=sort, limit=-1))
+
+    async def _new(self, related: Collection, entry: Changes, inner: tuple[str, ...]) -> Item:
+        """An item that there is not yet, as far as it is asked for."""
+        overlay = _Overlay(self.ctx, self.schema, related)
+        asked = dict.fromkeys(path.partition(".")[0].partition(":")[0] for path in inner)
+        names = [*related.columns, *(name for name in entry if name not in related.columns)] if "*" in asked else asked
+        found: Item = {}
+        for name in names:
+            item = related.fields.get(name)
+            if name in entry:
+                found[name] = await overlay.value(name, None, entry, _inner(inner, name))
+            elif item is not None:
+                found[name] = [] if item.is_alias else literal_of(item.column)
+        return found
 
     async def _read(self, related: Collection, keys: Sequence[Key], inner: tuple[str, ...]) -> list[Item]:
         fields = tuple(dict.fromkeys((primary_of(related), *inner)))
@@ -106,9 +128,3 @@ def _applied(owned: Sequence[Key], delta: Delta, primary: str) -> list[Any]:
 
 def _key_in(entry: Any, primary: str) -> Any:
     return entry.get(primary) if isinstance(entry, Mapping) else entry
-
-
-def _cut(entry: Any, inner: tuple[str, ...]) -> Any:
-    """Of an item that there is not yet: what was asked for."""
-    names = {path.partition(".")[0] for path in inner}
-    return entry if "*" in names else {name: value for name, value in entry.items() if name in names}
