@@ -72,7 +72,8 @@ class Actor:
         Whoever makes permissions depend on more than this (an address, say) adds it here.
         """
         about = (self.user, self.role, self.roles, self.is_admin, self.has_app_access, self.token, self.share)
-        return repr((*about, tuple(sorted(self.policies))))
+        address = None if self.share is None else self.ip  # whose policies count elsewhere is not among `policies`
+        return repr((*about, tuple(sorted(self.policies)), address))
 
 
 PUBLIC = Actor()

@@ -184,6 +184,20 @@ def test_a_share_ends_with_its_item(server: Server, posts: str) -> None:
     assert server.get(f"/shares/{share}").status == 403
 
 
+def test_a_share_is_opened_from_the_addresses_of_its_roles_policies(
+    server: Server, somebody: Somebody, posts: str
+) -> None:
+    permit(server, somebody, posts)
+    patched = server.send("PATCH", f"/policies/{somebody.policy}", {"ip_access": ["127.0.0.0/8"]})
+    assert patched.status == 200
+    share = created(server, "/shares", {"collection": posts, "item": "1", "role": somebody.role})["id"]
+    guest = holder(server, share)
+    assert guest.get(f"/items/{posts}/1?fields=title").data == {"title": "First"}
+    server.send("PATCH", f"/policies/{somebody.policy}", {"ip_access": ["10.0.0.0/8"]})
+    another = created(server, "/shares", {"collection": posts, "item": "1", "role": somebody.role})["id"]
+    assert refused(holder(server, another).get(f"/items/{posts}/1")) == (403, "FORBIDDEN")
+
+
 def test_a_share_follows_links_to_items_of_any_collection(server: Server) -> None:
     mark = uuid4().hex[:6]
     page, head, note, block = (f"{name}_{mark}" for name in ("pages", "heads", "notes", "blocks"))

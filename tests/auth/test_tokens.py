@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from datastead.auth.tokens import Authenticator
+from datastead.auth.tokens import Authenticator, issue_access_token
 from datastead.auth.users import create_user, ensure_admin, new_token
-from datastead.context import Services
+from datastead.context import Actor, Services
 from datastead.data import system
 from datastead.data.engine import Database
 from datastead.data.migrations import migrate
@@ -148,3 +148,33 @@ async def test_a_database_with_users_gets_no_administrator(house: House) -> None
     assert await ensure_admin(house.database, Settings(admin_token="x")) is None
     with pytest.raises(InvalidCredentials):
         await house.authenticator.actor("x")
+
+
+async def test_a_share_shows_what_its_role_and_its_sharer_may_see_from_where_it_is_opened(house: House) -> None:
+    sharer = (await create_user(house.database, EMAIL)).id
+    role, share, theirs, its = (str(uuid4()) for _ in range(4))
+    await house.database.alter(lambda inside: inside.execute(sa.text("CREATE TABLE notes (id INTEGER PRIMARY KEY)")))
+    await house.write(
+        sa.text("INSERT INTO notes VALUES (1)"),
+        sa.insert(system.roles).values(id=role, name="guests"),
+        *(
+            statement
+            for policy, networks, owner in ((theirs, "10.0.0.0/8", {"user": sharer}), (its, "10.1.0.0/16", {"role": role}))
+            for statement in (
+                sa.insert(system.policies).values(id=policy, name="x", ip_access=networks),
+                sa.insert(system.access).values(id=str(uuid4()), policy=policy, **owner),
+                sa.insert(system.permissions).values(policy=policy, collection="notes", action="read", fields="*"),
+            )
+        ),
+        sa.insert(system.shares).values(id=share, collection="notes", item="1", role=role, user_created=sharer),
+    )  # fmt: skip
+    token = issue_access_token(house.services.settings, Actor(share=share), house.now)
+    for ip, count in (("10.1.0.1", 1), ("10.2.0.1", 0), ("11.0.0.1", 0), (None, 0), ("10.1.0.1", 1)):
+        actor = await house.authenticator.actor(token, ip)
+        assert len(actor.grants) == count, ip
+    seen = {(await house.authenticator.actor(token, ip)).fingerprint for ip in ("10.1.0.1", "10.2.0.1")}
+    assert len(seen) == 2
+    house.authenticator.forget(token)
+    await house.write(sa.delete(system.shares))
+    with pytest.raises(InvalidCredentials):
+        await house.authenticator.actor(token, "10.1.0.1")

@@ -130,8 +130,10 @@ def _policies(transaction: "Transaction", user: str | None, roles: Sequence[str]
     )
 
 
-async def actor_of_role(database: "Database", role: str) -> Actor:
-    """Whoever has the role, without being a user: with the policies of the role and its ancestors."""
+async def actor_of_role(database: "Database", role: str, ip: str | None = None) -> Actor:
+    """Whoever has the role, without being a user: with the policies of the role and its ancestors, as far as they are
+    for the address.
+    """
     if not is_uuid(role):
         return Actor(role=role, roles=(role,))
 
@@ -139,7 +141,7 @@ async def actor_of_role(database: "Database", role: str) -> Actor:
         roles = _with_ancestors(transaction, role)
         return Identity(None, role, roles, _policies(transaction, None, roles))
 
-    return (await database.read(read)).actor()
+    return (await database.read(read)).actor(ip)
 
 
 def is_uuid(value: object) -> bool:

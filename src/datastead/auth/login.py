@@ -102,7 +102,7 @@ async def _renewed(ctx: Context, row: sa.Row[Any]) -> Identity | None:
     """Whose session it is."""
     if row.user:
         return await identity_of(ctx.services.database, system.users.c.id == row.user)
-    return await identity_of_share(ctx.services, row.share) if row.share else None
+    return await identity_of_share(ctx.services, row.share, ctx.actor.ip) if row.share else None
 
 
 def _spend(transaction: Transaction, valid: sa.ColumnElement[bool], values: dict[str, Any], _: datetime) -> str | None:

@@ -41,8 +41,8 @@ def is_open(now: datetime) -> sa.ColumnElement[bool]:
     )
 
 
-async def identity_of_share(services: "Services", share: str) -> Identity | None:
-    """Whoever has the share; None where it is over, or whoever shared it is no longer active."""
+async def identity_of_share(services: "Services", share: str, ip: str | None) -> Identity | None:
+    """Whoever has the share, at an address; None where it is over, or whoever shared it is no longer active."""
     shares = system.shares
     statement = sa.select(shares).where(shares.c.id == share, is_open(services.clock()))
     row = await services.database.read(lambda transaction: transaction.execute(statement).mappings().first())
@@ -51,13 +51,13 @@ async def identity_of_share(services: "Services", share: str) -> Identity | None
     sharer = await identity_of(services.database, system.users.c.id == row["user_created"])
     if sharer is None:
         return None
-    grants = await _grants(services, dict(row), sharer.actor())
+    grants = await _grants(services, dict(row), sharer.actor(ip))
     return Identity(None, None, (), (), share=share, grants=tuple(grants))
 
 
 async def _grants(services: "Services", row: Mapping[str, Any], sharer: Actor) -> list[Permission]:
     schema = await services.schemas.get()
-    role = await actor_of_role(services.database, row["role"]) if row["role"] else PUBLIC
+    role = await actor_of_role(services.database, row["role"], sharer.ip) if row["role"] else PUBLIC
     scope = await _scope(Context(services, SYSTEM), schema, row["collection"], row["item"])
     theirs = [await _readable(services, schema, actor) for actor in (sharer, role)]
     return [

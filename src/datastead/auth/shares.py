@@ -45,7 +45,7 @@ async def log_in(ctx: Context, share: str, password: str | None, mode: login.Mod
     if hashed is not None:
         await _count_attempt(ctx, share)
     matches = hashed is None or await verify_password(hashed, password or "")
-    identity = await identity_of_share(ctx.services, share) if row is not None and matches else None
+    identity = await identity_of_share(ctx.services, share, ctx.actor.ip) if row is not None and matches else None
     if identity is None:
         raise InvalidCredentials
     shares = system.shares

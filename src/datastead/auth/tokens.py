@@ -39,16 +39,19 @@ class Authenticator:
 
     def __init__(self, services: "Services") -> None:
         self._services = services
-        self._known: dict[bytes, tuple[datetime, Identity]] = {}
+        self._known: dict[tuple[bytes, str | None], tuple[datetime, Identity]] = {}
+        """By token; of shares also by address, as what they may depends on that."""
 
     async def actor(self, token: str, ip: str | None = None, user_agent: str | None = None) -> Actor:
         """Who a token stands for, acting from an address."""
         key, now = sha256(token.encode()).digest(), self._services.clock()
-        read_at, identity = self._known.get(key, (None, None))
+        read_at, identity = self._known.get((key, None), (None, None))
+        if identity is not None and identity.share is not None:
+            read_at, identity = self._known.get((key, ip or ""), (None, None))
         if identity is None or read_at is None or not timedelta(0) <= now - read_at < MAX_AGE:
             if identity is not None:
-                self._known[key] = (now, identity)  # others go on with what was known, meanwhile
-            identity = await self._read(key, token, now)
+                self._keep(key, ip, now, identity)  # others go on with what was known, meanwhile
+            identity = await self._read(key, token, ip, now)
         identity.require_address(ip)
         return identity.actor(ip, user_agent, None if _is_access_token(token) else key.hex()[:FINGERPRINT_LENGTH])
 
@@ -57,18 +60,29 @@ class Authenticator:
         if token is None:
             self._known.clear()
         else:
-            self._known.pop(sha256(token.encode()).digest(), None)
+            self._let_go(sha256(token.encode()).digest())
 
-    async def _read(self, key: bytes, token: str, now: datetime) -> Identity:
+    async def _read(self, key: bytes, token: str, ip: str | None, now: datetime) -> Identity:
         try:
-            identity = await _identify(self._services, token)
+            identity = await _identify(self._services, token, ip)
         except BaseException:
-            self._known.pop(key, None)
+            self._let_go(key)
             raise
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[key] = (now, identity)
+        self._keep(key, ip, now, identity)
         return identity
+
+    def _keep(self, key: bytes, ip: str | None, now: datetime, identity: Identity) -> None:
+        self._known[key, None] = (now, identity)
+        if identity.share is not None:
+            self._known[key, ip or ""] = (now, identity)
+
+    def _let_go(self, key: bytes) -> None:
+        known = self._known.pop((key, None), None)
+        if known is not None and known[1].share is not None:
+            for place in [each for each in self._known if each[0] == key]:
+                del self._known[place]
 
 
 def issue_access_token(settings: "Settings", actor: Actor, now: datetime, session: str | None = None) -> str:
@@ -96,11 +110,11 @@ def signed(settings: "Settings", claims: Mapping[str, Any], now: datetime, ttl_s
     return jwt.encode({**claims, **times}, settings.secret.get_secret_value(), algorithm=ALGORITHM)
 
 
-async def _identify(services: "Services", token: str) -> Identity:
+async def _identify(services: "Services", token: str, ip: str | None = None) -> Identity:
     users = system.users
     claims = claims_of(services, token) if _is_access_token(token) else None
     if claims is not None and _is_id(claims.get("share")):
-        return await _identify_share(services, claims)
+        return await _identify_share(services, claims, ip)
     if claims is None:
         condition = users.c.token == token
     elif _is_id(claims.get("id")):
@@ -115,8 +129,8 @@ async def _identify(services: "Services", token: str) -> Identity:
     return replace(identity, has_second_factor=True) if claims is None else identity
 
 
-async def _identify_share(services: "Services", claims: Mapping[str, Any]) -> Identity:
-    identity = await identity_of_share(services, claims["share"])
+async def _identify_share(services: "Services", claims: Mapping[str, Any], ip: str | None) -> Identity:
+    identity = await identity_of_share(services, claims["share"], ip)
     if identity is not None and "session" in claims:
         sessions, asked = system.sessions, str(claims["session"])
         lasts = sa.select(sessions.c.token).where(
