@@ -153,6 +153,24 @@ def test_items_of_several_collections_are_read_by_fragments(blog: Blog) -> None:
     ]
 
 
+def test_a_collection_may_be_called_as_a_type_is(server: Server) -> None:
+    mark = uuid4().hex[:8]
+    parts, target = f"parts_{mark}", f"goals_{mark}"
+    taken = f"{parts}_goal_union"
+    key = {"field": "kind", "type": "string"}
+    for name, fields in ((target, []), (taken, []), (parts, [key, {"field": "goal", "type": "string"}])):
+        made = server.post("/collections", {"collection": name, "schema": {}, "meta": {}, "fields": fields})
+        assert made.status == 200, made.body
+    meta = {"one_collection_field": "kind", "one_allowed_collections": [target]}
+    made = server.post("/relations", {"collection": parts, "field": "goal", "related_collection": None, "meta": meta})
+    assert made.status == 200, made.body
+    server.post(f"/items/{target}", {})
+    server.post(f"/items/{parts}", {"kind": target, "goal": "1"})
+    text = f"{{ {parts} {{ goal {{ ... on {target} {{ id }} }} }} }}"
+    assert server.post("/graphql", {"query": text}).data == {parts: [{"goal": {"id": "1"}}]}
+    server.send("DELETE", f"/collections/{parts}")
+
+
 def test_sums_are_read(blog: Blog) -> None:
     found = blog.data("""{
       ~posts_aggregated { countAll count { id author } sum { views } avg { views } most: max { views } }

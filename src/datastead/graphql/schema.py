@@ -24,7 +24,7 @@ from datastead.data.permissions import Action
 from datastead.data.schema import Collection, Field
 from datastead.graphql.reading import FUNCTIONS_OF, TYPE_KEY
 from datastead.graphql.types import FUNCTION_OPERATORS, FUNCTIONS, JSON, functions_of, operators_of, scalar_of
-from datastead.graphql.view import View
+from datastead.graphql.view import Link, View, union_of
 
 COUNTS = ("count", "countDistinct")
 SUMS = ("sum", "sumDistinct", "avg", "avgDistinct", "min", "max")
@@ -37,7 +37,7 @@ class Types:
         self._view = view
         self._objects: dict[str, GraphQLObjectType] = {}
         self._inputs: dict[str, GraphQLInputObjectType] = {}
-        self._unions: dict[str, GraphQLUnionType] = {}
+        self._unions: dict[tuple[str, str], GraphQLUnionType] = {}
         self._own: set[str] = set()
 
     def item(self, name: str) -> GraphQLObjectType:
@@ -76,7 +76,7 @@ class Types:
             made[item.name] = GraphQLField(self.item(link.target), arguments, extensions={"kind": "one"})
         elif link is not None and link.relation.collection_field in visible:
             says = {"kind": "any", "says": link.relation.collection_field}
-            made[item.name] = GraphQLField(self._union(item, link.targets), extensions=says)
+            made[item.name] = GraphQLField(self._union(link), extensions=says)
         elif not item.is_alias:
             made[item.name] = GraphQLField(self._value(item), extensions={"kind": "column"})
         functions = "count" if link is not None and link.kind == "many" else functions_of(item)
@@ -91,13 +91,16 @@ class Types:
         kind = GraphQLID if is_key else scalar_of(item)
         return GraphQLNonNull(kind) if is_key and self._view.actor.is_admin else kind
 
-    def _union(self, item: Field, targets: tuple[str, ...]) -> GraphQLUnionType:
-        name = f"{item.collection}_{item.name}_union"
-        if name not in self._unions:
-            self._unions[name] = GraphQLUnionType(
-                name, lambda: [self.item(target) for target in targets], lambda value, *_: str(value[TYPE_KEY])
+    def _union(self, link: Link) -> GraphQLUnionType:
+        relation, name = link.relation, union_of(link.relation)
+        key = (relation.collection, relation.field)
+        if key not in self._unions:
+            while any(each.name == name for each in self._unions.values()):
+                name += "_"  # `a_b` and `c` make the same name as `a` and `b_c`
+            self._unions[key] = GraphQLUnionType(
+                name, lambda: [self.item(target) for target in link.targets], lambda value, *_: str(value[TYPE_KEY])
             )
-        return self._unions[name]
+        return self._unions[key]
 
     def list_arguments(self, name: str) -> dict[str, GraphQLArgument]:
         """What a list can be asked for with. One item can, too: as in the contract, filters and terms may hide it."""

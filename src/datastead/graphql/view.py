@@ -21,7 +21,6 @@ ENDINGS = (
     "_aggregated",
     "_aggregated_count",
     "_aggregated_fields",
-    "_item_union",
     "_mutated",
 )
 
@@ -44,6 +43,7 @@ class View:
         tables = {name for name, each in self.schema.collections.items() if each.has_table and NAME.fullmatch(name)}
         made = {f"{name}{ending}" for name in tables for ending in ENDINGS}
         made |= {f"{verb}_{name}_input" for name in tables for verb in ("create", "update")}
+        made |= {union_of(each) for each in self.schema.relations if each.allowed_collections}
         return frozenset(tables - made - TAKEN - HAVE_NO_ITEMS)
 
     def may(self, action: Action, collection: str | None) -> bool:
@@ -87,6 +87,11 @@ class Link:
     relation: Relation
     target: str | None
     targets: tuple[str, ...] = ()
+
+
+def union_of(relation: Relation) -> str:
+    """The name of the type of what a field refers to, where that is of several collections."""
+    return f"{relation.collection}_{relation.field}_union"
 
 
 def is_system(name: str) -> bool:
