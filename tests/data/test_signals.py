@@ -112,9 +112,10 @@ async def test_flows_the_schema_and_items_are_signalled(url: str) -> None:
         assert "things" in (await there.services.schemas.get()).collections
 
 
-async def test_a_change_is_signalled_while_another_process_has_subscribers(url: str) -> None:
+@pytest.mark.parametrize("is_server", [False, True])  # a command of the CLI listens to nothing
+async def test_a_change_is_signalled_while_another_process_has_subscribers(url: str, is_server: bool) -> None:
     async with (
-        open_house(url, websockets_enabled=True) as here,
+        open_house(url, websockets_enabled=True, dispatch=is_server) as here,
         open_house(url, websockets_enabled=True) as there,
         process(url) as listener,
     ):
@@ -127,7 +128,7 @@ async def test_a_change_is_signalled_while_another_process_has_subscribers(url: 
         key = await here.items("things").create({})
         assert await asyncio.wait_for(told.get(), 20) == Change("things", "create", (key,))
         heard = asyncio.create_task(listener.heard())
-        while not heard.done():  # a process that has begun just now sends nothing yet
+        while not heard.done():  # a server that has begun just now sends nothing yet
             await here.items("things").create({})
             await asyncio.wait({heard}, timeout=1)
         assert await heard == ["changes"]

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from datastead.data.engine import Connection as DatabaseConnection
 from datastead.data.engine import Database, Transaction
 
 if TYPE_CHECKING:
@@ -89,6 +90,15 @@ class Signals:
         if self._waking is not None:
             self._waking.close()
             self._waking = None
+
+    async def send_after(self, connection: DatabaseConnection, topic: Topic) -> None:
+        """Signals what a transaction does: just after its commit, and of a process that does not listen, with it."""
+        if self._url is None:
+            return
+        if self._thread is None:
+            await connection.run(lambda transaction: notify(transaction, topic))
+        else:
+            connection.after_commit(lambda: self.send(topic))
 
     def send(self, topic: Topic) -> None:
         """Signals what is committed, without waiting. Not where nothing is live: others look by themselves."""

@@ -69,7 +69,7 @@ class Feed:
         entries = [[change.collection, change.action, list(change.keys)] for change in made]
         row = {"process": self._process, "entries": entries, "at": self._clock()}
         await connection.run(lambda transaction: transaction.execute(system.changes.insert().values(row)).rowcount)
-        connection.after_commit(lambda: self._signals.send("changes"))
+        await self._signals.send_after(connection, "changes")
 
     async def is_heard(self, connection: Connection) -> bool:
         """Whether any other process listens."""
