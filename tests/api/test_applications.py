@@ -191,7 +191,7 @@ def test_json_may_be_sent_as_text(shop: Shop, sent: str, kept: Any) -> None:
 
 def test_what_is_let_go_may_be_gone_already(shop: Shop) -> None:
     path = f"{shop.path('menus')}/4?fields=dishes.name"
-    changes = {"create": [{"name": "Pie"}], "update": [], "delete": [9999, 1]}
+    changes = {"create": [{"name": "Pie"}], "update": [{"id": 8888, "name": "Nothing"}], "delete": [9999, 1]}
     assert shop.server.send("PATCH", path, {"dishes": changes}).data == {"dishes": [{"name": "Pie"}]}
     assert shop.found("dishes", {"id": 1, "menu": 2}) == [1]  # another menu's, and left with it
 

@@ -173,14 +173,14 @@ class _Owned:
         await self._create(new)
 
     async def alter(self, delta: Delta) -> None:
-        """Some are added, changed and let go."""
+        """Some are added, changed and let go. What is not there any more is as it should be, or nothing to change."""
         known = await self._known([*delta.delete, *(entry[self.primary] for entry in delta.update)])
-        gone = {key: known.get(self._encoded(key)) for key in delta.delete}
-        await self._detach([key for key, row in gone.items() if row is not None and self._is_own(row)])
+        await self._detach(await self._own_of(delta.delete))
         for entry in delta.update:
-            if self._encoded(entry[self.primary]) not in known:
-                raise Forbidden
-            await self._change(entry[self.primary], entry, None)
+            if self._encoded(entry[self.primary]) in known:
+                await self._change(entry[self.primary], entry, None)
+            elif not self.nested.ctx.actor.is_admin:
+                raise Forbidden  # as for one that the actor may not see
         last = await self._last_position() if delta.create and self.sort_field else 0
         await self._create(
             [
@@ -219,13 +219,19 @@ class _Owned:
         """Detaches those that are not kept; the keys of all that the actor could see."""
         if self.is_new:
             return set()
-        wanted = Query(
-            fields=(self.primary, self.relation.field), filter={self.relation.field: {"_eq": self.owner}}, limit=-1
-        )
-        rows = [row for row in await self.items.read(wanted) if self._is_own(row)]
-        visible = self._reader().encode_keys([row[self.primary] for row in rows])
+        visible = await self._visible({self.relation.field: {"_eq": self.owner}})
         await self._detach([key for key in visible if key not in kept])
         return set(visible)
+
+    async def _own_of(self, keys: Sequence[Key]) -> list[Key]:
+        """Those of the keys whose items are this one's, and are there for the actor."""
+        return await self._visible({self.primary: {"_in": self._reader().encode_keys(keys)}}) if keys else []
+
+    async def _visible(self, condition: Mapping[str, Any]) -> list[Key]:
+        """The keys of this one's items that the actor can see, and of which the condition is true."""
+        wanted = Query(fields=(self.primary, self.relation.field), filter=condition, limit=-1)
+        rows = [row for row in await self.items.read(wanted) if self._is_own(row)]
+        return self._reader().encode_keys([row[self.primary] for row in rows])
 
     async def _detach(self, keys: Sequence[Key]) -> None:
         if not keys:
