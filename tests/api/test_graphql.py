@@ -495,10 +495,10 @@ def test_a_version_is_made_by_its_own_rules(server: Server) -> None:
     assert server.get(f"/versions/{made['id']}/compare").data["outdated"] is False
 
 
-def test_a_document_that_is_long_is_not_kept() -> None:
+async def test_a_document_that_is_long_is_not_kept() -> None:
     schema, documents = build_schema("type Query { a(b: String): Int }"), Documents()
     short, long = "{ a }", f'{{ a(b: "{"x" * 20_000}") }}'
-    found = [[documents.checked(Settings(), schema, text) for _ in range(2)] for text in (short, long)]
+    found = [[await documents.checked(Settings(), schema, text) for _ in range(2)] for text in (short, long)]
     assert [first is second for first, second in found] == [True, False]
 
 

@@ -1,5 +1,6 @@
 """Documents of GraphQL: parsed within bounds, and checked against the schema that exists for who sends them."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ from datastead.settings import Settings
 QUOTED = re.compile(r"'([^']*)'")
 """Names in messages of graphql-core; in the contract's, which are of GraphQL in JavaScript, their quotes are double."""
 KEPT = 200
+SHORT = 2_000
+"""Characters: what is longer is checked beside the loop, so that others need not wait for it."""
 LONGEST_KEPT = 20_000
 """Characters: one token of text may be as long as a request, and what is kept is kept for everybody."""
 INTROSPECTION = {"__schema", "__type"}
@@ -43,20 +46,28 @@ class Documents:
     def __init__(self) -> None:
         self._kept: Plans[tuple[GraphQLSchema, DocumentNode]] = Plans(KEPT)
 
-    def checked(self, settings: Settings, schema: GraphQLSchema, text: str) -> DocumentNode:
+    async def checked(self, settings: Settings, schema: GraphQLSchema, text: str) -> DocumentNode:
         """The document. Raises `InvalidPayload` for what is no GraphQL, and `GraphqlValidation`."""
         found = self._kept.get((id(schema), text))
         if found is not None and found[0] is schema:
             return found[1]
-        document = _parsed(text, settings.graphql_query_token_limit)
-        rules = list(specified_rules)
-        rules += [] if settings.graphql_introspection else [NoSchemaIntrospectionCustomRule]
-        problems = validate(schema, document, rules, max_errors=20, hide_suggestions=not settings.graphql_introspection)
-        if problems:
-            raise GraphqlValidation(errors=[said(error) for error in problems])
+        if len(text) <= SHORT:
+            document = _checked(settings, schema, text)
+        else:
+            document = await asyncio.to_thread(_checked, settings, schema, text)
         if len(text) <= LONGEST_KEPT:
             self._kept.put((id(schema), text), (schema, document))
         return document
+
+
+def _checked(settings: Settings, schema: GraphQLSchema, text: str) -> DocumentNode:
+    document = _parsed(text, settings.graphql_query_token_limit)
+    rules = list(specified_rules)
+    rules += [] if settings.graphql_introspection else [NoSchemaIntrospectionCustomRule]
+    problems = validate(schema, document, rules, max_errors=20, hide_suggestions=not settings.graphql_introspection)
+    if problems:
+        raise GraphqlValidation(errors=[said(error) for error in problems])
+    return document
 
 
 def said(error: GraphQLError) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Graphql:
         """
         text, variables, name = _parts(request)
         schema = await self.schema(ctx, scope)
-        document = self._documents.checked(ctx.services.settings, schema, text)
+        document = await self._documents.checked(ctx.services.settings, schema, text)
         operation = get_operation_ast(document, name)
         if operation is None:
             raise invalid("`operationName` has to name one of the operations of `query`.")
@@ -122,7 +122,7 @@ class Graphql:
         """What a request subscribes to; None for a query or mutation. Raises for one that cannot be carried out."""
         text, variables, name = _parts(request)
         schema = await self.schema(ctx, scope)
-        document = self._documents.checked(ctx.services.settings, schema, text)
+        document = await self._documents.checked(ctx.services.settings, schema, text)
         operation = get_operation_ast(document, name)
         if operation is None or operation.operation is not OperationType.SUBSCRIPTION:
             return None
@@ -136,9 +136,11 @@ class Graphql:
         """One event of a subscription, as it is answered."""
         text, variables, name = _parts(request)
         schema = await self.schema(wish.ctx, scope)
+        if wish.checked is None or wish.checked[0] is not schema:
+            wish.checked = schema, await self._documents.checked(wish.ctx.services.settings, schema, text)
         return await self._carried_out(
             schema,
-            self._documents.checked(wish.ctx.services.settings, schema, text),
+            wish.checked[1],
             replace(wish, answer=answer),
             variables,
             name,

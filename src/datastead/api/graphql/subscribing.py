@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from graphql import (
+    DocumentNode,
     GraphQLArgument,
     GraphQLEnumType,
     GraphQLField,
     GraphQLID,
     GraphQLNonNull,
     GraphQLObjectType,
+    GraphQLSchema,
     get_named_type,
 )
 
@@ -30,6 +32,7 @@ class Wish:
     """What a subscription asks for: the collection, the event, the query for its items, and how its answers look.
 
     answer: of the event that is told now; None while it is only found out what is asked for.
+    checked: the document, against the schema that there was then.
     """
 
     ctx: Context
@@ -40,6 +43,7 @@ class Wish:
     shape: Shape = field(default_factory=dict)
     key: str = ""
     answer: Item | None = None
+    checked: tuple[GraphQLSchema, DocumentNode] | None = None
 
     def learn(self, collection: str, info: Info, event: Any) -> None:
         """Finds out what is asked for, from the root field."""
