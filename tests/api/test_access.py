@@ -47,6 +47,17 @@ def refused(answer: Answer) -> tuple[int, str]:
     return answer.status, answer.code
 
 
+def test_a_public_policy_counts_only_from_its_addresses(server: Server, somebody: Somebody, articles: str) -> None:
+    permit(server, somebody, articles)
+    created(server, f"/items/{articles}", {"title": "One"})
+    access = created(server, "/access", {"policy": somebody.policy})["id"]
+    doors = (f"/items/{articles}?fields=title", f"/graphql?query={{{articles}{{title}}}}")
+    for networks, statuses in ((["127.0.0.0/8"], [200, 200]), (["10.0.0.0/8"], [403, 400]), (None, [200, 200])):
+        assert server.send("PATCH", f"/policies/{somebody.policy}", {"ip_access": networks}).status == 200
+        assert [server.public.get(door).status for door in doors] == statuses, networks
+    assert server.send("DELETE", f"/access/{access}").status == 204
+
+
 def test_roles_policies_and_permissions_have_the_contracts_shape(
     server: Server, somebody: Somebody, articles: str
 ) -> None:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from datastead.context import Actor
 from datastead.data import system
+from datastead.data.networks import are_for, networks_of
 from datastead.errors import InvalidIp
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Policy:
     enforce_tfa: bool = False
 
     def applies_to(self, ip: str | None) -> bool:
-        return not self.networks or (ip is not None and any(_is_in(ip, network) for network in self.networks))
+        return are_for(self.networks, ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _policies(transaction: "Transaction", user: str | None, roles: Sequence[str]
     )
     return tuple(
         Policy(
-            str(row.id), bool(row.admin_access), bool(row.app_access), _networks(row.ip_access), bool(row.enforce_tfa)
+            str(row.id), bool(row.admin_access), bool(row.app_access), networks_of(row.ip_access), bool(row.enforce_tfa)
         )
         for row in transaction.execute(statement).all()
     )
@@ -175,20 +175,3 @@ def _with_descendants(transaction: "Transaction", roles: set[str]) -> set[str]:
         size = len(found)
         found |= {row.id for row in rows if row.parent in found}
     return found
-
-
-def _networks(ip_access: Any) -> tuple[str, ...]:
-    return tuple(part.strip() for part in str(ip_access or "").split(",") if part.strip())
-
-
-def _is_in(ip: str, network: str) -> bool:
-    """Also for a range written as `first-last`."""
-    try:
-        first, dash, last = network.partition("-")
-        address = ip_address(ip)
-        if dash:
-            low, high = ip_address(first.strip()), ip_address(last.strip())
-            return low.version == address.version == high.version and int(low) <= int(address) <= int(high)
-        return address in ip_network(network, strict=False)
-    except ValueError:
-        return False  # an address that nobody can have

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from datastead.auth.identity import Identity, actor_of_role, identity_of
-from datastead.context import PUBLIC, SYSTEM, Actor, Context
+from datastead.context import SYSTEM, Actor, Context
 from datastead.data import system
 from datastead.data.facts import learn
 from datastead.data.items import Items
@@ -57,7 +57,7 @@ async def identity_of_share(services: "Services", share: str, ip: str | None) ->
 
 async def _grants(services: "Services", row: Mapping[str, Any], sharer: Actor) -> list[Permission]:
     schema = await services.schemas.get()
-    role = await actor_of_role(services.database, row["role"], sharer.ip) if row["role"] else PUBLIC
+    role = await actor_of_role(services.database, row["role"], sharer.ip) if row["role"] else Actor(ip=sharer.ip)
     scope = await _scope(Context(services, SYSTEM), schema, row["collection"], row["item"])
     theirs = [await _readable(services, schema, actor) for actor in (sharer, role)]
     return [

@@ -49,7 +49,7 @@ def place_of(name: str) -> tuple[str, str]:
 def _asked(ctx: Context, schema: Schema) -> frozenset[str]:
     """Kept with the schema: few policies ask for any."""
     actor = ctx.actor
-    key = ("facts", actor.policies, actor.share)
+    key = ("facts", actor.policies, actor.share, schema.policies.public_at(actor.ip))
     found: frozenset[str] | None = schema.plans.get(key)
     if found is not None:
         return found

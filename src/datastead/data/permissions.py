@@ -38,7 +38,8 @@ def permitted(schema: Schema, actor: Actor, action: Action) -> dict[str, list[Pe
         granted: list[tuple[Permission, ...]] = [actor.grants]
     else:
         granted = [
-            policies.permissions.get(policy, ()) for policy in dict.fromkeys((*actor.policies, *policies.public))
+            policies.permissions.get(policy, ())
+            for policy in dict.fromkeys((*actor.policies, *policies.public_at(actor.ip)))
         ]
     for permission in chain(*granted, APP_ACCESS if actor.has_app_access else ()):
         if permission.action == action:
@@ -89,7 +90,8 @@ def rights_of(schema: Schema, actor: Actor, action: Action, now: Callable[[], da
     if actor.share is not None:
         return _rights(schema, actor, action, now)
     facts = repr(actor.facts) if actor.facts else ""
-    key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies, actor.has_app_access, facts)
+    public = schema.policies.public_at(actor.ip)
+    key = ("rights", action, actor.user, actor.role, actor.roles, actor.policies, public, actor.has_app_access, facts)
     found: Rights | None = schema.plans.get(key)
     if found is not None:
         return found

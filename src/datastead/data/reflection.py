@@ -13,6 +13,7 @@ from datastead.data import mariadb_reflection, system
 from datastead.data.directus import MIGRATIONS
 from datastead.data.engine import Transaction
 from datastead.data.geometry import SRID, NativeShape
+from datastead.data.networks import networks_of
 from datastead.data.schema import (
     POSTGIS,
     VERSION_NAME,
@@ -342,7 +343,9 @@ def _policies(transaction: Transaction, tables: Mapping[str, Mapping[str, Column
             permissions[str(row["policy"])].append(_permission(row))
     access = _rows(transaction, system.access, tables)
     public = tuple(str(row["policy"]) for row in access if not row["role"] and not row["user"])
-    return Policies({policy: tuple(found) for policy, found in permissions.items()}, public)
+    limits = {str(row["id"]): networks_of(row.get("ip_access")) for row in _rows(transaction, system.policies, tables)}
+    networks = {policy: limits[policy] for policy in public if limits.get(policy)}
+    return Policies({policy: tuple(found) for policy, found in permissions.items()}, public, networks)
 
 
 def _permission(row: Mapping[str, Any]) -> Permission:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from datastead.data import system
 from datastead.data.engine import Connection, Database, Transaction
 from datastead.data.geometry import NativeShape
+from datastead.data.networks import are_for
 from datastead.data.signals import notify
 from datastead.data.upserts import upsert
 from datastead.errors import Forbidden
@@ -222,10 +223,17 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What every policy permits, and which are the public's."""
+    """What every policy permits, and which are the public's. networks: the addresses that some of these are for."""
 
     permissions: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
     public: tuple[str, ...] = ()
+    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def public_at(self, ip: str | None) -> tuple[str, ...]:
+        """The public's policies, for an address."""
+        if not self.networks:
+            return self.public
+        return tuple(policy for policy in self.public if are_for(self.networks.get(policy, ()), ip))
 
 
 class Plans(Generic[V]):

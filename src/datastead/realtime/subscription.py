@@ -98,7 +98,8 @@ class Subscription:
     async def _once(self, ctx: Context, change: Change, keys: Sequence[Any]) -> list[Any]:
         """The items, read once for all who see the same and ask the same."""
         schema = await ctx.services.schemas.get()
-        key = (change.id, ctx.actor.fingerprint, self.asked, self.item, schema.version)
+        who = ctx.actor.fingerprint, schema.policies.public_at(ctx.actor.ip)
+        key = (change.id, who, self.asked, self.item, schema.version)
         found: list[Any] = await self.hub.once(key, lambda: Items(ctx, self.collection).read_many(keys, self.query))
         return found
 

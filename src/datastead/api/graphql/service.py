@@ -52,7 +52,8 @@ class Graphql:
 
     async def schema(self, ctx: Context, scope: Scope) -> GraphQLSchema:
         """The schema that exists for the actor."""
-        schema, key = await ctx.services.schemas.get(), (scope, *_who(ctx.actor))
+        schema = await ctx.services.schemas.get()
+        key = (scope, *_who(ctx.actor), schema.policies.public_at(ctx.actor.ip))
         found = self._schemas.get(key)
         if found is not None and found[0] is schema:
             return found[1]
