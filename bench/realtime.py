@@ -9,9 +9,7 @@ a subscriber. `--src`: trees of the package to compare, in turn, round by round;
 
 import argparse
 import json
-import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from articles import NEW
+from articles import COLLECTIONS, NEW
 from load import Load, measured
-from rest import CONNECTIONS, LOAD_CORE, SERVER_CORE, TOKEN, _database, _make, _pin_backends, _send
+from ours import CONNECTIONS, LOAD_CORE, SERVE, SERVER_CORE, TOKEN, database, environment, pin_backends, send
 from servers import cpu_s, running
 from websockets.sync.client import ClientConnection, connect
 
+ARTICLES = {"collection": "articles", "schema": {}, "meta": {}, "fields": COLLECTIONS["articles"]}
 HOOK: dict[str, Any] = {"trigger": "webhook", "options": {"method": "GET"}, "operations": [{"operation": "log"}]}
 
 
@@ -67,10 +66,10 @@ def _report(src: str, found: Found) -> None:
 def _round(src: str, changes: int, seconds: float, found: Found) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        _database("postgresql", Path(folder)) as url,
+        database("postgresql", Path(folder)) as url,
         _served(url, src) as one,
     ):
-        _make(one[0])
+        send(one[0], "/collections", ARTICLES)
         found.alone.append(_creates(url, one, seconds))
         with _served(url, src) as (there, _), _subscribed(there) as socket:
             found.heard.append(_creates(url, one, seconds))
@@ -83,11 +82,8 @@ def _round(src: str, changes: int, seconds: float, found: Found) -> None:
 
 @contextmanager
 def _served(url: str, src: str) -> Iterator[tuple[int, int]]:
-    env = {
-        "PATH": os.environ["PATH"], "ADMIN_TOKEN": TOKEN, "ADMIN_PASSWORD": "a-password-for-the-bench",
-        "PYTHONPATH": src, "SECRET": "s" * 40, "DATABASE_URL": url, "HOST": "127.0.0.1", "WEBSOCKETS_ENABLED": "true",
-    }  # fmt: skip
-    with running([sys.executable, "-m", "datastead", "serve"], env, "/server/ping", core=SERVER_CORE) as served:
+    env = {**environment(url), "PYTHONPATH": src, "WEBSOCKETS_ENABLED": "true"}
+    with running(SERVE, env, "/server/ping", core=SERVER_CORE) as served:
         yield served
 
 
@@ -106,7 +102,7 @@ def _subscribed(port: int) -> Iterator[ClientConnection]:
 def _creates(url: str, server: tuple[int, int], seconds: float) -> tuple[float, float]:
     """How many a second, and the CPU of each in ms."""
     port, pid = server
-    _pin_backends(url)
+    pin_backends(url)
     before = cpu_s(pid)
     outcome = measured(
         Load(port, "/items/articles", TOKEN, seconds, json.dumps({**NEW, "author": None}), CONNECTIONS, LOAD_CORE)
@@ -125,7 +121,7 @@ def _drain(socket: ClientConnection) -> None:
 
 def _change(port: int, socket: ClientConnection) -> float:
     begun = time.perf_counter()
-    _send(port, "/items/articles", {"title": "New"})
+    send(port, "/items/articles", {"title": "New"})
     while json.loads(socket.recv(10)).get("event") != "create":
         pass  # a ping
     return (time.perf_counter() - begun) * 1000
@@ -134,8 +130,8 @@ def _change(port: int, socket: ClientConnection) -> float:
 def _flow(here: int, there: int, number: int) -> float:
     name = f"Flow {number}"
     begun = time.perf_counter()
-    _send(here, "/flows/apply", {**HOOK, "name": name})
-    while name not in {flow["name"] for flow in json.loads(_send(there, "/flows/overview"))["data"]}:
+    send(here, "/flows/apply", {**HOOK, "name": name})
+    while name not in {flow["name"] for flow in json.loads(send(there, "/flows/overview"))["data"]}:
         time.sleep(0.002)
     return (time.perf_counter() - begun) * 1000
 
