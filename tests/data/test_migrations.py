@@ -50,6 +50,11 @@ def dump(transaction: Transaction) -> dict[str, object]:
     return dict(described)
 
 
+def test_no_two_migrations_have_the_same_number() -> None:
+    numbers = [name.partition("_")[0] for name in names()]
+    assert numbers == sorted(set(numbers))
+
+
 async def test_a_second_migration_has_nothing_to_do(database: Database) -> None:
     assert names()
     assert await migrate(database) == []

@@ -95,7 +95,7 @@ class Dispatcher:
         try:
             outcome = await self._runner.carry_out(run, Journalled(self._services, run, self.writer))
             result = returned(outcome.chain, return_path) if return_path else None
-            await ending.end(self._runner, self.writer, run, outcome, result)
+            await self.writer.end(run, ending.ended(self._runner, run, outcome, result))
         except LeaseLost:
             log.warning("The run %s was taken over by another process.", run.id)
             return None

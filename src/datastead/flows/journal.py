@@ -55,6 +55,24 @@ class Run:
     steps: tuple[Step, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended, and what is kept of it.
+
+    is_rewritten: whether less is kept of the trigger's data and the definition than was saved. steps: those of which
+    less is kept.
+    """
+
+    status: str
+    now: datetime
+    error: Any
+    result: Any
+    trigger_data: Any
+    definition: FlowDefinition
+    is_rewritten: bool
+    steps: Sequence[Step] = ()
+
+
 def add(transaction: Transaction, new: Sequence[Run]) -> None:
     """Writes runs that are to be carried out; those that are there already are left alone."""
     if new:
@@ -150,16 +168,22 @@ def hold(transaction: Transaction, run: Run) -> None:
         raise LeaseLost(run.id)
 
 
-def end_run(
-    transaction: Transaction, run: Run, status: str, now: datetime, *, error: Any = None, result: Any = None
-) -> None:
+def end_run(transaction: Transaction, run: Run, ended: Ended) -> None:
     """Writes how a run ended. Raises `LeaseLost`."""
     hold(transaction, run)
-    transaction.execute(
-        sa.update(runs)
-        .where(runs.c.id == run.id)
-        .values(status=status, error=error, result=result, finished_at=now, owner=None, lease_until=None)
-    )
+    values = {
+        "status": ended.status, "error": ended.error, "result": ended.result, "finished_at": ended.now, "owner": None,
+        "lease_until": None,
+    }  # fmt: skip
+    if ended.is_rewritten:
+        values |= {"trigger_data": ended.trigger_data, "definition": ended.definition.to_json()}
+    transaction.execute(sa.update(runs).where(runs.c.id == run.id).values(values))
+    for step in ended.steps:
+        transaction.execute(
+            sa.update(steps)
+            .where(steps.c.run == run.id, steps.c.position == step.position)
+            .values(options=step.options, output=step.output)
+        )
 
 
 def with_steps(transaction: Transaction, run: Run) -> Run:
@@ -173,20 +197,6 @@ def count_failure(transaction: Transaction, run: Run) -> int:
     this = runs.c.id == run.id
     transaction.execute(sa.update(runs).where(this).values(failures=runs.c.failures + 1))
     return int(transaction.execute(sa.select(runs.c.failures).where(this)).scalar_one())
-
-
-def overwrite(
-    transaction: Transaction, run_id: str, trigger_data: Any, definition: FlowDefinition, done: Sequence[Step]
-) -> None:
-    """Puts what may be kept in the place of what the run was carried out with."""
-    kept = {"trigger_data": trigger_data, "definition": definition.to_json()}
-    transaction.execute(sa.update(runs).where(runs.c.id == run_id).values(kept))
-    for step in done:
-        transaction.execute(
-            sa.update(steps)
-            .where(steps.c.run == run_id, steps.c.position == step.position)
-            .values(options=step.options, output=step.output)
-        )
 
 
 def result_of(transaction: Transaction, run_id: str) -> tuple[str, Any, Any] | None:

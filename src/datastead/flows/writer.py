@@ -14,13 +14,14 @@ from datastead.data.engine import Database, Transaction
 from datastead.data.system import runs, steps
 from datastead.data.upserts import insert_missing, upsert
 from datastead.flows import journal
-from datastead.flows.journal import LeaseLost, Run, Step
+from datastead.flows.journal import Ended, LeaseLost, Run, Step
 
 _HELD_COLUMNS = (
     "id", "flow", "status", "trigger", "trigger_data", "actor", "depth", "definition", "created_at", "started_at",
     "owner", "lease_until",
 )  # fmt: skip
 _KEYS = {"run", "position"}
+_KEPT = ("trigger_data", "definition")
 
 
 class Writer:
@@ -31,6 +32,7 @@ class Writer:
         self._begin = database.prepare(_beginning(database.dialect)) if database.dialect != "mariadb" else None
         self._save = database.prepare(_saving(database.dialect))
         self._end = database.prepare(_ending()) if database.dialect != "mariadb" else None
+        self._end_anew = database.prepare(_ending(*_KEPT)) if database.dialect != "mariadb" else None
 
     async def begin(self, run: Run, owner: str, now: datetime, lease_s: float) -> Run | None:
         """Writes a new run, held already. One that is there is taken, where nobody holds it and it has not ended."""
@@ -54,16 +56,21 @@ class Writer:
         """The same in a transaction."""
         _require(run, transaction.raw(self._save, self._step_row(run, step)))
 
-    async def end(self, run: Run, status: str, now: datetime, *, error: Any = None, result: Any = None) -> None:
+    async def end(self, run: Run, ended: Ended) -> None:
         """Writes how a run ended. Raises `LeaseLost`."""
-        if self._end is None:
-            await self._database.write(
-                lambda transaction: journal.end_run(transaction, run, status, now, error=error, result=result)
-            )
+        if self._end is None or self._end_anew is None or ended.steps:
+            await self._database.write(lambda transaction: journal.end_run(transaction, run, ended))
             return
-        json, moment = self._database.json, self._database.timestamp(now)
-        row = {"status": status, "finished_at": moment, "error": json(error), "result": json(result)}
-        _require(run, await self._database.write_one(self._end, {**row, "run": run.id, "holder": run.owner}))
+        json = self._database.json
+        row = {
+            "status": ended.status, "finished_at": self._database.timestamp(ended.now), "error": json(ended.error),
+            "result": json(ended.result), "run": run.id, "holder": run.owner,
+        }  # fmt: skip
+        if not ended.is_rewritten:
+            _require(run, await self._database.write_one(self._end, row))
+            return
+        kept = {"trigger_data": json(ended.trigger_data), "definition": json(ended.definition.to_json())}
+        _require(run, await self._database.write_one(self._end_anew, row | kept))
 
     def _run_row(self, run: Run, lease_until: datetime) -> Mapping[str, Any]:
         json, moment, definition = self._database.json, self._database.timestamp, run.definition
@@ -105,8 +112,8 @@ def _saving(dialect: str) -> sa.Insert:
     return saved.from_select([column.name for column in steps.c], row.with_for_update()).returning(steps.c.position)
 
 
-def _ending() -> sa.Update:
-    values = {name: _parameter(runs.c[name]) for name in ("status", "finished_at", "error", "result")}
+def _ending(*more: str) -> sa.Update:
+    values = {name: _parameter(runs.c[name]) for name in ("status", "finished_at", "error", "result", *more)}
     ended = sa.update(runs).where(_is_held()).values({**values, "owner": sa.null(), "lease_until": sa.null()})
     return ended.returning(runs.c.id)
 
