@@ -71,6 +71,17 @@ def test_each_item_that_changes_is_told_as_it_is_selected(tmp_path: Path) -> Non
         assert json.loads(connection.recv(5)) == {"type": "complete", "id": "q"}
 
 
+def test_two_operations_of_one_document_are_told_apart(tmp_path: Path) -> None:
+    both = "subscription A { articles_mutated { data { id } } } subscription B { articles_mutated { data { title } } }"
+    with opened(tmp_path) as door, spoken(door) as connection:
+        for name in "AB":
+            payload = {"query": both, "operationName": name}
+            connection.send(json.dumps({"type": "subscribe", "id": name, "payload": payload}))
+        assert ask(connection, type="ping") == {"type": "pong"}
+        door.http.post("/items/articles", {"title": "a"})
+        assert [hear(connection)["data"] for _ in range(2)] == [{"id": "1"}, {"title": "a"}]
+
+
 def test_a_user_is_told_only_of_what_it_may_read(tmp_path: Path) -> None:
     with opened(tmp_path) as door:
         token, permission = reader(door.http, "articles", permissions={"views": {"_gt": 3}}, fields=["id", "title"])

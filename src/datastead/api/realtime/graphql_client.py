@@ -184,7 +184,8 @@ class GraphqlClient:
             return
         if len(self._operations) >= self._settings.websockets_max_subscriptions:
             raise RequestError("There are too many subscriptions on this connection (`WEBSOCKETS_MAX_SUBSCRIPTIONS`).")
-        asked = orjson.dumps([request.get("query"), request.get("variables")], option=orjson.OPT_SORT_KEYS)
+        parts = [request.get(name) for name in ("query", "variables", "operationName")]
+        asked = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
         subscription = Subscription(self._hub, wish.collection, wish.query, asked, wish.event, uid=mark)
         await self._hub.subscribe(self, wish.collection)
         try:
