@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+PUBLIC_POLICY = "abf8a154-5b1c-4a46-ac9c-7300570f4f17"
+"""The id that the contract's public policy has everywhere, by which scripts find it."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewUser:
     """A user that was made. password: in clear, where it was made up and nobody has seen it yet."""
@@ -43,6 +47,7 @@ async def ensure_admin(database: "Database", settings: "Settings") -> NewUser | 
         new = None
         if user is None and not await _any_user(connection):
             user = await _insert_admin(connection, settings.admin_email, hashed)
+            await _insert_public(connection)
             new = NewUser(user, settings.admin_email, made_up)
         await _set_admin_token(connection, settings, user)
     return new
@@ -180,6 +185,17 @@ async def _insert_admin_role(connection: "Connection") -> str:
     )
     await connection.execute(system.access.insert().values(id=str(uuid4()), role=role, policy=policy, sort=1))
     return role
+
+
+async def _insert_public(connection: "Connection") -> None:
+    """The policy of everybody, which permits nothing yet: where applications look for it."""
+    access, policies = system.access, system.policies
+    everybody = sa.and_(access.c.role.is_(None), access.c.user.is_(None))
+    known = sa.select(policies.c.id).where(policies.c.id == PUBLIC_POLICY)
+    if await connection.execute(known) or await connection.execute(sa.select(access.c.id).where(everybody)):
+        return
+    await connection.execute(policies.insert().values(id=PUBLIC_POLICY, name="$t:public_label", icon="public"))
+    await connection.execute(access.insert().values(id=str(uuid4()), policy=PUBLIC_POLICY, sort=1))
 
 
 async def _insert_user(connection: "Connection", email: str, hashed: str, role: str | None, **values: Any) -> str:
