@@ -329,3 +329,29 @@ def test_a_version_shows_items_that_are_not_there_yet_as_they_will_be(shop: Shop
         "sections": [{"item": {"body": "Fresh"}}],
         "children": [{"name": "Tea time", "sort": None, "dishes": [{"name": "Scone"}], "children": []}],
     }
+
+
+def test_what_the_publics_policy_permits_everybody_may(shop: Shop) -> None:
+    policy = "abf8a154-5b1c-4a46-ac9c-7300570f4f17"
+    path, server = f"{shop.path('notes')}?fields=body", shop.server
+    assert server.public.get(path).code == "FORBIDDEN"
+    permission = {"policy": policy, "collection": shop.names["notes"], "action": "read", "fields": ["body"]}
+    made = server.post("/permissions", permission).data["id"]
+    try:
+        assert server.public.get(path).data == [{"body": "Fresh"}]
+    finally:
+        assert server.send("DELETE", f"/permissions/{made}").status == 204
+
+
+def test_what_is_wrong_in_a_nested_item_is_told_with_the_way_to_it(shop: Shop) -> None:
+    field = {"field": "origin", "type": "string", "schema": {"is_nullable": False, "default_value": "here"}}
+    assert shop.server.post(f"/fields/{shop.names['dishes']}", field).status == 200
+
+    def path_of(payload: Any) -> Any:
+        (error,) = shop.server.post(shop.path("menus"), payload).json["errors"]
+        assert (error["extensions"]["code"], error["extensions"]["field"]) == ("FAILED_VALIDATION", "origin")
+        return error["extensions"]["path"]
+
+    wrong = {"name": "Soup", "origin": None}
+    assert path_of({"dishes": [wrong]}) == ["dishes"]
+    assert path_of({"parent": {"children": {"create": [{"dishes": [wrong]}]}}}) == ["parent", "children", "dishes"]

@@ -3,7 +3,8 @@
 What an item refers to is written before it; what refers to it, after it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ from datastead.data.payloads import encoder_of
 from datastead.data.query import Query
 from datastead.data.reading import Reader
 from datastead.data.schema import Collection, Relation, Schema
-from datastead.errors import Forbidden, InvalidPayload
+from datastead.errors import FailedValidation, Forbidden, InvalidPayload
 
 Row = dict[str, Any]
 
@@ -39,6 +40,16 @@ class Writes(Protocol):
     async def update_many(self, keys: Sequence[Key], payload: Payload, *, emit: bool = True) -> list[Key]: ...
 
     async def delete_many(self, keys: Sequence[Key], *, emit: bool = True) -> list[Key]: ...
+
+
+@contextmanager
+def _led_to_by(name: str) -> Iterator[None]:
+    """What is wrong with a value of a nested item is told with the fields that lead there."""
+    try:
+        yield
+    except FailedValidation as error:
+        error.details["path"] = [name, *error.details.get("path", [])]
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,8 @@ class Nested:
             value = flat.get(name)
             if isinstance(value, Mapping):
                 target = target_of(self.schema, relation, payload) or await self._present_target(relation, keys)
-                flat[name] = await self._refer(relation, target, value)
+                with _led_to_by(name):
+                    flat[name] = await self._refer(relation, target, value)
         return flat
 
     async def after(self, key: Key, payload: Row, *, is_new: bool) -> None:
@@ -79,7 +91,8 @@ class Nested:
                 owner = await self._referred(relation, self.collection, key)
                 owned = _Owned(self, relation, child, self.writes(child), owner, is_new)
                 entries = entries_of(relation, owned.primary, payload[name])
-                await (owned.alter(entries) if isinstance(entries, Delta) else owned.replace(entries))
+                with _led_to_by(name):
+                    await (owned.alter(entries) if isinstance(entries, Delta) else owned.replace(entries))
 
     def writes(self, collection: Collection) -> Writes:
         """The items of another collection. Raises `InvalidPayload` where they are written in another way."""
