@@ -152,7 +152,9 @@ def test_null_can_be_said_in_brackets(shop: Shop) -> None:
 def test_null_in_a_list_is_equal_to_nothing(shop: Shop) -> None:
     assert shop.found("menus", {"parent": {"_in": [1, None]}}) == [2, 3]
     assert shop.found("menus", {"parent": {"_in": None}}) == []
-    assert shop.found("menus", {"id": {"_nin": [1, None]}}) == []
+    assert shop.found("menus", {"id": {"_nin": [1, None]}}) == [2, 3, 4]
+    assert shop.found("menus", {"parent": {"_nin": None}}) == [2, 3]
+    assert shop.found("menus", {"name": {"_nin": ["Lunch", None]}}) == []
     assert shop.found("menus", {"parent": {"_null": None}}) == [1, 4]
 
 

@@ -6,7 +6,19 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from datastead.data import geometry
-from datastead.data.filters import FLAGS, LISTS, NEVER, QUANTIFIERS, RANGES, SHAPES, Condition, Group, Nested, Node
+from datastead.data.filters import (
+    FLAGS,
+    LISTS,
+    NEVER,
+    NIN_OR_NULL,
+    QUANTIFIERS,
+    RANGES,
+    SHAPES,
+    Condition,
+    Group,
+    Nested,
+    Node,
+)
 from datastead.data.functions import call_of, integer_field
 from datastead.data.mariadb_reflection import COLLATION
 from datastead.data.schema import Field, Relation
@@ -120,6 +132,8 @@ class _Conditions:
             return sa.false()
         if operator in FLAGS:
             return _flag(column, operator, is_text=item.type in TEXT_TYPES or item.is_concealed)
+        if operator == NIN_OR_NULL:
+            return self._not_in_with_null(source, node, item, column)
         _check_operator(item, operator)
         if operator in SHAPES:
             return self._met(source, node, item, column)
@@ -146,6 +160,12 @@ class _Conditions:
         if native is None and source.dialect == "mariadb":
             column = _as_text(column, item, source.dialect)
         return geometry.meets(column, native, shape, node.operator, source.dialect)
+
+    def _not_in_with_null(self, source: Source, node: Condition, item: Field, column: Column) -> Clause:
+        """As the contract has it: of numbers null is passed over, of the rest it is not known to be different."""
+        _check_operator(item, "_nin")
+        others = _listed(column, "_nin", self._values(source, node, _for_filter(item, source.dialect)))
+        return sa.and_(column.is_not(None) if item.type in NUMBER_TYPES else sa.false(), others)
 
     def _values(self, source: Source, node: Condition, encode: Encoder) -> list[Column]:
         first = self._count

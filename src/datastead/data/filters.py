@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NEVER = "_never"
 """Our own operator, for what can be true of no row."""
 
+NIN_OR_NULL = "_nin_or_null"
+"""Our own, for a `_nin` with null among its values."""
+
 SCALAR = {
     "_eq", "_neq", "_lt", "_lte", "_gt", "_gte", "_contains", "_ncontains", "_icontains", "_starts_with",
     "_nstarts_with", "_istarts_with", "_nistarts_with", "_ends_with", "_nends_with", "_iends_with", "_niends_with",
@@ -206,7 +209,7 @@ class _Parser:
         if any(isinstance(found, Mapping | list) for found in values):
             raise _invalid(f"`{operator}` of `{field}` needs a list of values", value)
         if None in values and operator == "_nin":
-            return Condition(NEVER, 0)
+            operator = NIN_OR_NULL
         values = [found for found in values if found is not None]  # nothing is equal to null
         if len(self.values) + len(values) > self._limits.values:
             raise _invalid(f"a filter may have {self._limits.values} values (`QUERY_FILTER_MAX_VALUES`)")
