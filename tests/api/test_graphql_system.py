@@ -67,6 +67,8 @@ def test_the_server_says_what_can_be_asked(server: Server, articles: str) -> Non
     assert found["server_specs_oas"]["openapi"].startswith("3.")
     assert f"type {articles} {{" in found["items"]
     assert "type directus_users {" in found["own"]
+    often = " ".join(f"a{n}: server_specs_graphql" for n in range(5)) + " collections { collection }"
+    assert [error["path"] for error in ask(server, f"{{ {often} }}").json["errors"]] == [["collections"]]
     assert articles not in told(server.public, "{ server_specs_graphql }")["server_specs_graphql"]
 
 

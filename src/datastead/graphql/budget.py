@@ -6,16 +6,19 @@ from datastead.errors import InvalidQuery
 
 MAX_VISITED = 10_000
 MAX_HASHES = 10
+MAX_MODELS = 5
 
 
 @dataclass
 class Budget:
-    """What one request may still ask for: lists and single items (`selects`), fields, to be let in, and hashes."""
+    """What one request may still ask for: lists and single items (`selects`), fields, to be let in, hashes, and all
+    that the database has (`models`)."""
 
     selects: int
     fields: int = MAX_VISITED
     logins: int = 1
     hashes: int = MAX_HASHES
+    models: int = MAX_MODELS
 
     def take_login(self) -> None:
         """One attempt to be let in: of several in a request, limits would count one."""
@@ -30,6 +33,12 @@ class Budget:
         self.hashes -= 1
         if self.hashes < 0:
             raise too_much(f"more than {MAX_HASHES} hashes")
+
+    def take_model(self) -> None:
+        """All collections, fields or relations once more, or what is made of them: as large as the database is."""
+        self.models -= 1
+        if self.models < 0:
+            raise too_much(f"the whole model more than {MAX_MODELS} times")
 
     def take_select(self) -> None:
         """One list more, or a single item that has arguments."""

@@ -75,6 +75,16 @@ def system_field(kind: Any, work: Work, **arguments: GraphQLArgument) -> GraphQL
     return field(kind, arguments, counted)
 
 
+def model_field(kind: Any, work: Work, **arguments: GraphQLArgument) -> GraphQLField:
+    """One that answers all that the database has, of which a request may have few."""
+
+    async def counted(call: Call, info: Info, given: Arguments) -> Any:
+        call.budget.take_model()
+        return await work(call, info, {name: value for name, value in given.items() if value is not None})
+
+    return field(kind, arguments, counted)
+
+
 def entrance(kind: Any, work: Work, **arguments: GraphQLArgument) -> GraphQLField:
     """One by which one is let in, or that tries a password: a request has one of them."""
 

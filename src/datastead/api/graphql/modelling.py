@@ -18,7 +18,7 @@ from graphql import (
     GraphQLString,
 )
 
-from datastead.api.graphql.call import Arguments, Call, Fields, Work, system_field
+from datastead.api.graphql.call import Arguments, Call, Fields, Work, model_field, system_field
 from datastead.data.changes import Changes
 from datastead.data.describe import COLLECTION_META, FIELD_META, RELATION_META
 from datastead.graphql.reading import Info
@@ -103,14 +103,14 @@ def modelling_fields(view: View) -> tuple[Fields, Fields]:
         return {}, {}
     place = {"collection": NEEDED, "field": NEEDED}
     query: Fields = {
-        "collections": system_field(listed(COLLECTION), _work(Changes.read_collections)),
+        "collections": model_field(listed(COLLECTION), _work(Changes.read_collections)),
         "collections_by_name": system_field(COLLECTION, _work(Changes.read_collection, "name"), name=NEEDED),
-        "fields": system_field(listed(FIELD), _work(Changes.read_fields)),
+        "fields": model_field(listed(FIELD), _work(Changes.read_fields)),
         "fields_in_collection": system_field(
             listed(FIELD), _work(Changes.read_fields, "collection"), collection=NEEDED
         ),
         "fields_by_name": system_field(FIELD, _work(Changes.read_field, *place), **place),
-        "relations": system_field(listed(RELATION), _work(Changes.read_relations)),
+        "relations": model_field(listed(RELATION), _work(Changes.read_relations)),
         "relations_in_collection": system_field(
             listed(RELATION), _work(Changes.read_relations, "collection"), collection=NEEDED
         ),

@@ -4,7 +4,7 @@ from typing import Any
 
 from graphql import GraphQLBoolean, GraphQLEnumType, GraphQLInt, GraphQLObjectType, GraphQLString
 
-from datastead.api.graphql.call import Arguments, Call, Fields, system_field
+from datastead.api.graphql.call import Arguments, Call, Fields, model_field, system_field
 from datastead.api.openapi import openapi_of
 from datastead.api.server import PROJECT, health_of, info_of
 from datastead.graphql.reading import Info
@@ -19,8 +19,8 @@ def server_fields() -> Fields:
         "server_ping": system_field(GraphQLString, _ping),
         "server_info": system_field(INFO, _info),
         "server_health": system_field(JSON, _health),
-        "server_specs_oas": system_field(JSON, _openapi),
-        "server_specs_graphql": system_field(GraphQLString, _sdl, scope=SCOPE),
+        "server_specs_oas": model_field(JSON, _openapi),
+        "server_specs_graphql": model_field(GraphQLString, _sdl, scope=SCOPE),
     }
 
 
