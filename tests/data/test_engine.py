@@ -1,8 +1,11 @@
 """Connections, transactions and the group commit, on both databases."""
 
 import asyncio
+import os
+import resource
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import sqlalchemy as sa
 
 from datastead.data.ddl import create_table
 from datastead.data.engine import Database, Transaction
+from datastead.data.signals import Signals
 from datastead.errors import InvalidSettings, ServiceUnavailable
 
 COUNTERS = sa.Table(
@@ -275,3 +279,30 @@ async def test_a_link_that_the_server_has_cut_is_made_anew(counters: Database) -
     await asyncio.gather(*(counters.fetch(select, {}) for _ in range(20)))
     await counters.write(cut_all_others)
     assert await asyncio.gather(*(counters.fetch(select, {}) for _ in range(20))) == [[(0,)]] * 20
+
+
+@pytest.mark.mariadb
+async def test_a_process_with_many_open_sockets_reads_and_writes(empty_database_url: str) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], min(limits[1], 4096)), limits[1]))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        for _ in range(1100):
+            stack.callback(os.close, os.dup(0))
+        database = Database.open(empty_database_url)
+        await database.start()
+        signals = Signals(database, retry_s=0.1)
+        signals.start()
+        try:
+            await database.alter(lambda transaction: COUNTERS.create(transaction.connection))
+            for number in (1, 2):  # the second on a connection that is looked at before it is used again
+                await database.write(adding(number))
+            assert await names(database) == {"n1", "n2"}
+            for _ in range(1000 if database.dialect == "postgresql" else 0):
+                if signals.is_live:
+                    break
+                await asyncio.sleep(0.01)
+            assert signals.is_live == (database.dialect == "postgresql")
+        finally:
+            await signals.stop()
+            await database.close()

@@ -3,6 +3,7 @@
 `sqlite.py`, `postgresql.py` and `mariadb.py` are those that there are. Everything above them is the same for all.
 """
 
+import select
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -114,6 +115,13 @@ class Driver(Protocol):
     def timestamp(self, moment: datetime) -> Any: ...
 
     def close(self) -> None: ...
+
+
+def has_something_to_read(socket: Any) -> bool:
+    """Whether reading would not wait. Unlike `select`, poll knows sockets beyond the first 1,024 of a process."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def connected(engine: sa.Engine) -> sa.Connection:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from select import select
 from typing import Any, ClassVar
 
 import pymysql
@@ -21,7 +20,7 @@ from pymysql.constants import CLIENT, FIELD_TYPE, SERVER_STATUS
 from pymysql.converters import conversions
 from sqlalchemy.pool import NullPool
 
-from datastead.data.links import Prepared, connected, refuse_commits
+from datastead.data.links import Prepared, connected, has_something_to_read, refuse_commits
 from datastead.data.mariadb_dialect import MariadbDialect
 from datastead.data.mariadb_reflection import COLLATION
 from datastead.data.undo import UndoLog
@@ -128,7 +127,7 @@ class MariadbLink:
         """A socket that can be read while nothing was asked has the server's good-bye on it."""
         if not self._raw.open:
             return True
-        return not self.in_transaction and bool(select([self._raw.socket], [], [], 0)[0])
+        return not self.in_transaction and has_something_to_read(self._raw.socket)
 
     @property
     def in_transaction(self) -> bool:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from select import select
 from typing import Any, ClassVar
 
 import psycopg
@@ -13,7 +12,7 @@ from psycopg.types.string import TextLoader
 from sqlalchemy.dialects.postgresql import psycopg as sa_psycopg
 from sqlalchemy.pool import NullPool
 
-from datastead.data.links import Prepared, connected, refuse_commits
+from datastead.data.links import Prepared, connected, has_something_to_read, refuse_commits
 from datastead.errors import ServiceUnavailable
 
 CONNECT_TIMEOUT_S = 10
@@ -60,7 +59,7 @@ class PostgresqlLink:
     @property
     def is_broken(self) -> bool:
         """A socket that can be read while nothing was asked has the server's good-bye on it."""
-        return self._raw.closed or (not self.in_transaction and bool(select([self._raw], [], [], 0)[0]))
+        return self._raw.closed or (not self.in_transaction and has_something_to_read(self._raw))
 
     @property
     def in_transaction(self) -> bool:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from select import select
+from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
@@ -134,19 +134,21 @@ class Signals:
         self._prove(connection)
         self._turn(live=True)
         sent_at = float("-inf")
-        while not self._is_stopping.is_set():
-            wait_s = max(0.0, sent_at + PAUSE_S - time.monotonic()) if self._unsent else None
-            sources: list[Any] = [connection, woken]
-            ready = select(sources, [], [], wait_s)[0]
-            if woken in ready:
-                woken.recv(4096)
-            is_due = bool(self._unsent) and time.monotonic() - sent_at >= PAUSE_S
-            if is_due:
-                sent_at = time.monotonic()
-                self._send(connection)
-            if is_due or connection in ready:  # some may have come with the answers
-                for notice in connection.notifies(timeout=0):
-                    self._hear(notice.payload)
+        with DefaultSelector() as sources:
+            sources.register(connection, EVENT_READ)
+            sources.register(woken, EVENT_READ)
+            while not self._is_stopping.is_set():
+                wait_s = max(0.0, sent_at + PAUSE_S - time.monotonic()) if self._unsent else None
+                ready = {key.fileobj for key, _ in sources.select(wait_s)}
+                if woken in ready:
+                    woken.recv(4096)
+                is_due = bool(self._unsent) and time.monotonic() - sent_at >= PAUSE_S
+                if is_due:
+                    sent_at = time.monotonic()
+                    self._send(connection)
+                if is_due or connection in ready:  # some may have come with the answers
+                    for notice in connection.notifies(timeout=0):
+                        self._hear(notice.payload)
 
     def _prove(self, connection: "Connection[Any]") -> None:
         """Raises `TimeoutError` where what is sent does not come."""

@@ -224,6 +224,10 @@ class Worker:
         except DatasteadError as error:
             _refuse(task, error)
             return None
+        except Exception:
+            log.exception("A connection to the database failed in a way that nobody expected.")
+            _refuse(task, ServiceUnavailable("The database is not available."))
+            return None
         if isinstance(task, Session):
             task.serve(link)
         elif isinstance(task, Alteration | Single):
