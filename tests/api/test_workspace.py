@@ -103,10 +103,10 @@ def test_those_with_access_to_the_app_have_their_own_bookmarks_and_no_others(
     for_all = created(server, "/presets", {"collection": "articles", "bookmark": "All"})
     seen = {entry["id"] for entry in mine.get("/presets?limit=-1").data}
     assert (own["id"] in seen, other["id"] in seen, for_all["id"] in seen) == (True, False, True)
-    assert refused(mine.post("/presets", {"collection": "articles", "user": other["user"]})) == (
-        400,
-        "FAILED_VALIDATION",
-    )
+    for whose in (other["user"], None):
+        answer = mine.post("/presets", {"collection": "articles", "user": whose})
+        assert refused(answer) == (400, "FAILED_VALIDATION")
+    assert created(mine, "/presets", {"collection": "articles"})["user"] == user
     assert refused(mine.send("PATCH", f"/presets/{for_all['id']}", {"bookmark": "x"})) == (403, "FORBIDDEN")
     assert mine.send("DELETE", f"/presets/{own['id']}").status == 204
 

@@ -42,15 +42,16 @@ def _permission(
     *,
     fields: frozenset[str] | None = None,
     validation: Filter | None = None,
+    presets: Mapping[str, Any] | None = None,
 ) -> Permission:
-    return Permission(POLICY, f"directus_{collection}", action, fields, rows, validation)
+    return Permission(POLICY, f"directus_{collection}", action, fields, rows, validation, presets)
 
 
 APP_ACCESS: tuple[Permission, ...] = (
     _permission("users", "read", {"id": MINE}, fields=OWN_FIELDS),
     _permission("settings", "read", fields=LOOK),
     _permission("presets", "read", SEEN_PRESETS),
-    _permission("presets", "create", validation=OWN_PRESETS),
+    _permission("presets", "create", validation=OWN_PRESETS, presets={"user": "$CURRENT_USER"}),
     _permission("presets", "update", OWN_PRESETS, validation=OWN_PRESETS),
     _permission("presets", "delete", OWN_PRESETS),
     _permission("notifications", "read", {"recipient": MINE}),
