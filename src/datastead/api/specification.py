@@ -22,7 +22,7 @@ _TEXT = {"type": "string"}
 _ERRORS = {"description": "`{errors: [{message, extensions}]}`"}
 _TYPES: Mapping[str, Json] = {
     "integer": {"type": "integer"},
-    "bigInteger": {"type": "integer", "format": "int64"},
+    "bigInteger": {"type": ["integer", "string"], "description": "Text beyond 2^53."},
     "float": {"type": "number"},
     "decimal": {"type": ["number", "string"]},
     "boolean": {"type": "boolean"},
