@@ -87,7 +87,8 @@ def _encoder(field: Field, dialect: str, *, bounded: bool) -> Encoder:
     if field.type == "uuid" and (column.data_type == "uuid" or column.max_length == 36):
         return _to_uuid
     if field.type in _BY_DIALECT:
-        return _BY_DIALECT[field.type](dialect)
+        digits = column.numeric_precision if bounded and field.type == "decimal" and dialect == "sqlite" else None
+        return _BY_DIALECT[field.type](dialect) if digits is None else _digits(digits, column.numeric_scale or 0)
     return _texts(length, _to_csv if field.type == "csv" else _to_text)
 
 
@@ -176,6 +177,18 @@ def _to_number(value: Any) -> int | float:
     if number == number.to_integral_value() and abs(number) < 2**63:
         return int(number)
     return _to_float(text)
+
+
+def _digits(precision: int, scale: int) -> Encoder:
+    """SQLite counts no digits: what would round to more of them is out of range here as elsewhere."""
+    beyond = Decimal(10) ** (precision - scale) - Decimal(5).scaleb(-scale - 1)
+
+    def encode(value: Any) -> int | float:
+        if abs(Decimal(_to_decimal(value))) >= beyond:
+            raise UnfitError("is out of range", ValueOutOfRange)
+        return _to_number(value)
+
+    return encode
 
 
 def _to_text(value: Any) -> str:
