@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from datastead.data.engine import Database, Transaction
-from datastead.data.reflection import columns_of
+from datastead.data.tables import columns_of
 from tests.data.test_violations import make
 
 

@@ -18,8 +18,8 @@ from sqlalchemy.ext.compiler import compiles
 from datastead.data import reversible
 from datastead.data.conversion import Convert
 from datastead.data.engine import Transaction
-from datastead.data.reflection import unique_sets
 from datastead.data.schema import Column, ForeignKey
+from datastead.data.tables import unique_sets
 from datastead.data.violations import violation_of
 from datastead.errors import (
     ContainsNullValues,
