@@ -207,7 +207,6 @@ def test_deep_of_what_is_not_asked_for_changes_nothing(shop: Shop) -> None:
 def guest(shop: Shop) -> Server:
     """Sees menus, but no dishes; may write dishes, with rules for some of their fields."""
     server, names = shop.server, shop.names
-    policy = server.post("/policies", {"name": "Guests"}).data["id"]
     rules = {"price": {"_lt": 10}, "kind": {"_neq": "secret"}}
     for field in ({"field": "kind", "type": "string", "schema": {"default_value": "plain"}},):
         assert server.post(f"/fields/{names['dishes']}", field).status == 200
@@ -218,6 +217,12 @@ def guest(shop: Shop) -> Server:
         {"collection": names["dishes"], "action": "create", "fields": ["*"], "validation": rules},
         {"collection": names["images"], "action": "create", "fields": ["*"], "validation": {"alt": {"_eq": "x"}}},
     ]
+    return _with(server, *permissions)
+
+
+def _with(server: Server, *permissions: dict[str, Any]) -> Server:
+    """The server, as a new user with these permissions asks it."""
+    policy = server.post("/policies", {"name": "Guests"}).data["id"]
     assert server.post("/permissions", [{"policy": policy, **each} for each in permissions]).status == 200
     token = uuid4().hex
     user = {"email": f"{token}@example.com", "token": token, "policies": [{"policy": policy}]}
@@ -234,6 +239,16 @@ def test_fields_of_items_that_nobody_shows_the_caller_are_left_out(shop: Shop, g
     assert guest.get(f"{path}&fields=name,dishes.name&deep[dishes][_limit]=1").data == [{"name": "Breakfast"}]
     assert guest.get(f"{path}&fields=name,options").code == "FORBIDDEN"
     assert guest.get(f"{path}&fields=name&filter[dishes][name]=Egg").code == "FORBIDDEN"
+
+
+def test_a_hidden_field_that_leads_to_hidden_items_is_refused_as_an_unknown_one(shop: Shop) -> None:
+    menus, dishes = shop.names["menus"], shop.names["dishes"]
+    of_menus = _with(shop.server, {"collection": menus, "action": "read", "fields": ["id"]})
+    of_dishes = _with(shop.server, {"collection": dishes, "action": "read", "fields": ["id"]})
+    for name in ("dishes", "dishes.name", "sections.id", "nothing.name"):
+        assert of_menus.get(f"/items/{menus}?fields=id,{name}").code == "FORBIDDEN"
+    for name in ("menu.name", "nothing.name"):
+        assert of_dishes.get(f"/items/{dishes}?fields=id,{name}").code == "FORBIDDEN"
 
 
 def test_items_of_a_collection_that_is_not_shown_stay_keys(shop: Shop, guest: Server) -> None:
