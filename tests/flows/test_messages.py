@@ -142,6 +142,20 @@ async def test_what_a_stranger_wrote_becomes_no_header(house: House) -> None:
     assert {run["steps"][0]["status"] for run in await house.runs(steps=True)} == {"reject"}
 
 
+@pytest.mark.parametrize("ending", ["=0A", "=0D=0A", "=0D=0A=0D=0A", "=E2=80=A8"])
+async def test_what_a_stranger_encoded_in_a_subject_becomes_no_header(
+    tables: str, mailbox: Mailbox, ending: str
+) -> None:
+    subject = f"Hi =?utf-8?q?you{ending}Bcc=3A_all=40example.com?="
+    async with mailing(tables, mailbox) as house:
+        to = f"{uuid4().hex}@example.com"
+        options = {"to": to, "subject": "{{ $trigger.body }}", "body": "Dear"}
+        assert await outcome(house, "mail", options, subject) == {"resolve": None}
+    mail = mailbox.mail_to(to)
+    assert (mail["Subject"], mail["Bcc"]) == ("Hi you Bcc: all@example.com", None)
+    assert mailbox.recipients[-1] == [to]
+
+
 async def test_a_flow_with_an_address_that_is_none_is_not_saved(house: House) -> None:
     with pytest.raises(InvalidFlow, match="`nobody`"):
         await outcome(house, "mail", {"to": "nobody", "subject": "x"})

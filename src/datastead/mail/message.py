@@ -52,12 +52,22 @@ def written(sender: str, mail: Mail) -> EmailMessage:
     for header, given in (("To", mail.to), ("Cc", mail.cc), ("Bcc", mail.bcc), ("Reply-To", mail.reply_to)):
         if given:
             message[header] = _alone(given) if isinstance(given, str) else given
-    message["Subject"] = " ".join(_CONTROL.sub(" ", mail.subject).split())
+    message["Subject"] = _one_line(mail.subject)
     message["Date"] = formatdate(localtime=False)
     message["Message-ID"] = _message_id(mail, sender.rpartition("@")[2].rstrip("> ") or "localhost")
     message["Auto-Submitted"] = "auto-generated"
     _add_text(message, mail)
     return message
+
+
+def _one_line(text: str) -> str:
+    """The text on one line, also of what is encoded in it (`=?utf-8?q?=0A?=`).
+
+    `EmailMessage` decodes that, and before Python 3.11.10 and 3.12.5 writes line breaks that were in it as such.
+    """
+    cleaned = " ".join(_CONTROL.sub(" ", text).split())
+    decoded = str(policy.default.header_factory("Subject", cleaned))
+    return cleaned if decoded == cleaned else _one_line(decoded)
 
 
 def _alone(text: str) -> Address:
