@@ -55,6 +55,13 @@ def test_a_webhook_with_another_method_and_an_unknown_flow_look_alike(server: Se
     assert server.public.get("/flows/trigger/nope").code == "FORBIDDEN"
 
 
+@pytest.mark.parametrize(("fields", "status"), [(1000, 403), (1001, 400)])
+def test_a_form_of_too_many_fields_is_refused(server: Server, webhook: str, fields: int, status: int) -> None:
+    form = b"&".join(b"a%d=1" % number for number in range(fields))
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert server.public.send("POST", f"/flows/trigger/{webhook}", raw=form, headers=kind).status == status
+
+
 def test_a_run_is_seen_with_its_steps(server: Server, webhook: str) -> None:
     server.public.get(f"/flows/trigger/{webhook}?name=Zoe")
     (run,) = server.get(f"/flows/runs?flow={webhook}").data

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from datastead.api.answers import Json, NoContent, data
-from datastead.api.body import is_json, parse_json, read_bytes
+from datastead.api.body import invalid, is_json, parse_json, read_bytes
 from datastead.api.openapi import OBJECT, ONE_OR_MANY, json_body
 from datastead.api.request import Body, RequestContext, RequestQuery, context_of, json_of, parameters_of
 from datastead.api.several import create_each, delete_each, update_each
@@ -23,6 +23,7 @@ from datastead.extensions import TriggerRequest
 router = APIRouter(prefix="/flows", tags=["Flows"])
 
 COLLECTION = "directus_flows"
+MAX_FORM_FIELDS = 1000
 IDS_ONLY = ""
 """In place of the fields of an operation: its id, bare."""
 
@@ -179,7 +180,12 @@ def _body(raw: bytes, content_type: str) -> Any:
     if is_json(content_type):
         return parse_json(raw, content_type)
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        return dict(
-            parse_qsl(raw.decode(errors="replace").replace("\0", ""), keep_blank_values=True, max_num_fields=1000)
-        )
+        return _form(raw)
     return {}
+
+
+def _form(raw: bytes) -> dict[str, str]:
+    text = raw.decode(errors="replace")
+    if text.count("&") >= MAX_FORM_FIELDS:
+        raise invalid(f"The body is a form of more than {MAX_FORM_FIELDS} fields.")
+    return {name.replace("\0", ""): value.replace("\0", "") for name, value in parse_qsl(text, keep_blank_values=True)}
