@@ -344,8 +344,9 @@ async def test_secrets_are_not_kept_and_not_logged(
 
 @pytest.mark.parametrize("accountability", ["activity", None])
 async def test_a_flow_without_accountability_keeps_no_data(house: House, accountability: str | None) -> None:
-    flow = await house.apply({**webhook(ECHO), "accountability": accountability})
+    flow = await house.apply({**webhook(ECHO, **{"return": "$trigger.body"}), "accountability": accountability})
     assert await house.call(flow, {"private": 1}) == {"private": 1}
     run = await house.services.flows.run(house.ctx, (await house.runs())[0]["id"])
     (step,) = run["steps"]
+    assert run["result"] is None
     assert (run["status"], run["trigger_data"], step["options"], step["output"]) == ("resolved", None, None, None)

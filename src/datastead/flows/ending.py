@@ -16,8 +16,8 @@ def ended(runner: Runner, run: Run, outcome: Outcome, result: Any) -> Ended:
     trigger_data, steps = _kept(runner, run, outcome)
     definition = without_secrets(run.definition, runner.services.registry)
     return Ended(
-        outcome.status, runner.services.clock(), _error(runner, run, outcome), runner.redacted(result), trigger_data,
-        definition, is_rewritten=(trigger_data, definition) != (run.trigger_data, run.definition),
+        outcome.status, runner.services.clock(), _error(runner, run, outcome), _result(runner, run, result),
+        trigger_data, definition, is_rewritten=(trigger_data, definition) != (run.trigger_data, run.definition),
         steps=[after for before, after in zip(outcome.steps, steps, strict=True) if before != after],
     )  # fmt: skip
 
@@ -42,6 +42,12 @@ def writing_whole(runner: Runner, run: Run, outcome: Outcome) -> Callable[[Trans
 def _error(runner: Runner, run: Run, outcome: Outcome) -> Any:
     keeps = run.definition.accountability == "all"
     return runner.redacted(outcome.last) if keeps and outcome.is_rejected else None
+
+
+def _result(runner: Runner, run: Run, result: Any) -> Any:
+    """Of a flow that others call, whatever it keeps: they may have to read there what it gave."""
+    keeps = run.definition.accountability == "all" or run.definition.trigger == "operation"
+    return runner.redacted(result) if keeps else None
 
 
 def _kept(runner: Runner, run: Run, outcome: Outcome) -> tuple[Any, list[Step]]:
