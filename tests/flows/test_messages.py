@@ -330,6 +330,9 @@ async def test_tokens_that_are_not_good_are_refused(tables: str) -> None:
             {"payload": {"exp": now}, "secret": SECRET, "options": {"expiresIn": 5}}, {"payload": {"n": 1}},
             {"payload": "text", "secret": SECRET}, {"payload": [1], "secret": SECRET},
             {"payload": {"n": 1}, "secret": public}, {"payload": {"n": 1}, "secret": SECRET, "options": {"algorithm": "RS256"}},
+            {"payload": {"n": 1}, "secret": SECRET, "options": {"expiresIn": "9" * 400 + "d"}},
+            {"payload": {"n": 1}, "secret": SECRET, "options": {"notBefore": 1e300}},
+            {"payload": {"n": 1}, "secret": SECRET, "options": {"header": {"kid": 5}}},
         ):  # fmt: skip
             found = (await token(house, "sign", **wrong))["reject"]
             assert found["code"] == "INVALID_PAYLOAD", wrong

@@ -24,6 +24,7 @@ BY_KEY: tuple[Algorithm, ...] = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
 )  # fmt: skip
 
+LATEST_S = 2**53  # what every reader of JSON takes for a whole number
 _SPAN = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 _UNITS_S = {
     0.001: ("", "ms", "msec", "msecs", "millisecond", "milliseconds"), 1: ("s", "sec", "secs", "second", "seconds"),
@@ -70,6 +71,8 @@ def sign(payload: Any, secret: str, options: TokenOptions, now: float) -> str:
     algorithm, headers = options.algorithm or "HS256", {"typ": "JWT", **(options.header or {})}
     if options.keyid is not None:
         headers["kid"] = options.keyid
+    if not isinstance(headers.get("kid", ""), str):
+        raise InvalidPayload("`kid` in the option `header` has to be text.", field="options")
     claims = orjson.dumps(_claims(payload, options, now), default=str)
     with _key_of(algorithm):
         return jwt.PyJWS().encode(claims, secret, algorithm, {**headers, "alg": algorithm})
@@ -144,7 +147,12 @@ def _claims(payload: dict[str, Any], options: TokenOptions, now: float) -> dict[
 
 
 def _at(begun: float, span: Span | None, name: str) -> int | None:
-    return None if span is None else math.floor(begun + _seconds(span, name))
+    if span is None:
+        return None
+    moment = begun + _seconds(span, name)
+    if not abs(moment) < LATEST_S:
+        raise InvalidPayload(f"`{name}` reaches too far: `{str(span)[:50]}`.", field="options")
+    return math.floor(moment)
 
 
 def _seconds(span: Span, name: str) -> float:
