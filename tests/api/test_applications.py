@@ -110,6 +110,17 @@ def test_items_are_sorted_by_the_first_of_their_related_items(shop: Shop, sort: 
     assert [item["name"] for item in listed] == names
 
 
+def test_a_sort_does_not_turn_to_several_items_again_and_again(shop: Shop) -> None:
+    path = f"{shop.path('menus')}?fields=name&sort="
+    for allowed in ("parent.children.dishes.price", "children.parent.children.name", "children.children.children.name"):
+        assert shop.server.get(path + allowed).status == 200
+    for sort in (
+        "parent.children.parent.children.name", "-children.parent.children.parent.children.dishes.price",
+        "parent.children.parent.count(children)",
+    ):  # fmt: skip
+        assert shop.server.get(path + sort).code == "INVALID_QUERY"
+
+
 @pytest.mark.parametrize(
     ("condition", "keys"),
     [
