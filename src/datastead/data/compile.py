@@ -284,7 +284,7 @@ class _Compiler:
     def _is_left_out(self, source: Source, name: str, *, leads_on: bool) -> bool:
         """Whether a field refers to items of which the actor sees none: that is left out, and nothing said of it."""
         schema, item = source.schema, source.collection.fields.get(name)
-        if item is None or source.rule is None or not source.rule.has(name) or not (leads_on or item.is_alias):
+        if item is None or source.rule is None or not (leads_on or (item.is_alias and source.rule.has(name))):
             return False
         relation = (schema.inverse if item.is_alias else schema.relation)(item.collection, name)
         if relation is None:
