@@ -16,7 +16,7 @@ serve: $(VENV)/run.stamp ## Serve, with what the environment and .env say.
 	@$(BIN)/datastead serve $(ARGS)
 
 test: $(VENV)/dev.stamp ## The whole suite, without what takes very long.
-	$(BIN)/pytest -n 2 -m "not full" $(ARGS)
+	$(BIN)/pytest -n 3 -m "not full" $(ARGS)
 
 test-full: $(VENV)/dev.stamp ## What takes long: crash matrices, races, fuzzing, and all that runs on MariaDB.
 	$(BIN)/pytest -n 2 --dist worksteal -m full $(ARGS)
