@@ -58,7 +58,7 @@ async def open_services(
         log.warning("`SECRET` has fewer than %s characters: tokens signed with it can be guessed.", SHORT_SECRET)
     registry = registry or Registry.discover(settings.extensions_folder)
     async with AsyncExitStack() as stack:
-        database = Database.open(settings.database)
+        database = Database.open(settings.database, read_timeout_s=settings.query_timeout)
         stack.push_async_callback(database.close)
         await database.start()
         await migrate(database)

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .conftest import ADMIN_TOKEN, Server
+from datastead.settings import Settings
+
+from .conftest import ADMIN_TOKEN, Server, serving
 
 fuzzed = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -241,3 +245,24 @@ def test_no_query_breaks_the_server(server: Server, articles: str, name: str, va
     assert answer.status < 500, answer.body
     searched = server.send("SEARCH", f"/items/{articles}", {"query": {name: value}})
     assert searched.status < 500, searched.body
+
+
+def test_a_query_that_takes_too_long_is_ended_and_leaves_others_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/data.db"
+    with serving(Settings(database_url=url, admin_token=ADMIN_TOKEN, query_timeout=0.3)) as port:
+        server = Server(port)
+        alias = {"field": "articles", "type": "alias", "meta": {"special": ["o2m"]}}
+        assert server.post("/collections", {"collection": "authors", "schema": {}, "fields": [alias]}).status == 200
+        fields = [{"field": "author", "type": "integer"}, {"field": "title", "type": "string"}]
+        assert server.post("/collections", {"collection": "articles", "schema": {}, "fields": fields}).status == 200
+        relation = {"collection": "articles", "field": "author", "related_collection": "authors"}
+        assert server.post("/relations", {**relation, "meta": {"one_field": "articles"}}).status == 200
+        assert server.post("/items/authors", {"articles": [{"title": "a"} for _ in range(150)]}).status == 200
+        heavy: Any = {"title": "zz"}
+        for _ in range(3):
+            heavy = {"author": {"articles": heavy}}
+        begun = time.monotonic()
+        answer = server.send("SEARCH", "/items/articles", {"query": {"filter": heavy}})
+        assert (answer.status, answer.code) == (400, "INVALID_QUERY")
+        assert time.monotonic() - begun < 5
+        assert len(server.get("/items/articles?fields=id").data) == 100

@@ -87,6 +87,9 @@ def test_the_root_leads_to_the_reference(server: Server) -> None:
     assert server.public.get("/").headers["location"] == "./docs"
     app = create_app(Settings(root_redirect="false"))
     assert "/" not in {getattr(route, "path", None) for route in app.router.routes}
+    for wrong in ("/", "./", "//elsewhere", "javascript:alert(1)", "./a\nb"):
+        with pytest.raises(ValueError, match="root_redirect"):
+            Settings(root_redirect=wrong)
 
 
 def test_an_error_that_nobody_expected_shows_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from datastead.data.ddl import create_table
 from datastead.data.engine import Database, Transaction
 from datastead.data.signals import Signals
+from datastead.data.violations import violation_of
 from datastead.errors import InvalidSettings, ServiceUnavailable
 
 COUNTERS = sa.Table(
@@ -306,3 +307,22 @@ async def test_a_process_with_many_open_sockets_reads_and_writes(empty_database_
         finally:
             await signals.stop()
             await database.close()
+
+
+@pytest.mark.mariadb
+async def test_a_read_that_takes_too_long_is_ended(empty_database_url: str) -> None:
+    counting = (
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000) SELECT count(*) FROM n"
+    )
+    database = Database.open(empty_database_url, read_timeout_s=0.2)
+    await database.start()
+    try:
+        long = {"sqlite": counting, "postgresql": "SELECT pg_sleep(20)", "mariadb": "SELECT sleep(20)"}[
+            database.dialect
+        ]
+        with pytest.raises(sa.exc.DBAPIError) as ended:
+            await database.fetch(database.prepare(sa.text(long)), {})
+        assert violation_of(ended.value).kind == "slow"
+        assert await database.fetch(database.prepare(sa.text("SELECT 1")), {}) == [(1,)]
+    finally:
+        await database.close()

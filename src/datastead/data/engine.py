@@ -174,9 +174,12 @@ class Database:
         self._workers: list[Worker] = []
 
     @classmethod
-    def open(cls, url: str) -> "Database":
-        """Without any I/O. `sqlite:///path`, `sqlite://` (in memory), `postgresql://user:password@host/name`, `mariadb://…`."""
-        database = cls(_driver(url))
+    def open(cls, url: str, *, read_timeout_s: float = 0) -> "Database":
+        """Without any I/O. `sqlite:///path`, `sqlite://` (in memory), `postgresql://user:password@host/name`, `mariadb://…`.
+
+        read_timeout_s: of a SELECT of `reading` and `fetch`, on PostgreSQL and MariaDB also of `read`; 0 = none.
+        """
+        database = cls(_driver(url, read_timeout_s))
         database.is_in_memory = database.dialect == "sqlite" and sa.make_url(url).database in {None, "", ":memory:"}
         return database
 
@@ -301,7 +304,7 @@ def dangling() -> InvalidForeignKey:
     )
 
 
-def _driver(url: str) -> Driver:
+def _driver(url: str, read_timeout_s: float) -> Driver:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
@@ -312,15 +315,15 @@ def _driver(url: str) -> Driver:
     if backend == "sqlite":
         from datastead.data.sqlite import SqliteDriver
 
-        return SqliteDriver("" if parsed.database in {None, "", ":memory:"} else str(parsed.database))
+        return SqliteDriver("" if parsed.database in {None, "", ":memory:"} else str(parsed.database), read_timeout_s)
     if backend in {"postgresql", "postgres"}:
         from datastead.data.postgresql import PostgresqlDriver
 
-        return PostgresqlDriver(parsed)
+        return PostgresqlDriver(parsed, read_timeout_s)
     if backend in {"mariadb", "mysql"}:
         from datastead.data.mariadb import MariadbDriver
 
-        return MariadbDriver(parsed)
+        return MariadbDriver(parsed, read_timeout_s)
     raise InvalidSettings(
         f"`{backend}` databases are not supported: use `sqlite:///…`, `postgresql://…` or `mariadb://…`."
     )

@@ -451,6 +451,11 @@ def _query_error(error: sa.exc.DBAPIError) -> RequestError | ServiceUnavailable 
     kind = violation_of(error).kind
     if kind in {"wrong_type", "out_of_range", "too_long"}:
         return InvalidQuery("The query compares a field with a value that does not fit its type.")
+    if kind == "slow":
+        return InvalidQuery(
+            "The query takes longer than `QUERY_TIMEOUT`: ask for less, or add an index.",
+            reason="the query takes too long",
+        )
     if kind == "stale":
         return ServiceUnavailable("The schema has just been changed: try again.")
     return ServiceUnavailable("The database is busy: try again.") if kind == "busy" else error

@@ -206,7 +206,8 @@ class MariadbDriver:
     writers: ClassVar[int] = 8
     listening_url: ClassVar[None] = None
 
-    def __init__(self, url: sa.URL) -> None:
+    def __init__(self, url: sa.URL, read_timeout_s: float = 0) -> None:
+        self._read_timeout_s = read_timeout_s
         self._opened = threading.local()
         self._opening = threading.Lock()
         self.dialect = MariadbDialect()
@@ -226,6 +227,8 @@ class MariadbDriver:
             _check_server(str(raw.get_server_info()))  # type: ignore[no-untyped-call]  # in the stubs
             raw.query(SESSION)
             raw.query(ISOLATION[write])
+            if self._read_timeout_s and not write:
+                raw.query(f"SET SESSION max_statement_time = {self._read_timeout_s:f}")
         except BaseException:
             raw.close()
             raise

@@ -142,7 +142,8 @@ class PostgresqlDriver:
     writers: ClassVar[int] = 8
     brief: ClassVar[None] = None
 
-    def __init__(self, url: sa.URL) -> None:
+    def __init__(self, url: sa.URL, read_timeout_s: float = 0) -> None:
+        self._read_timeout_s = read_timeout_s
         self._url = self.listening_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._opened = threading.local()
         self._opening = threading.Lock()
@@ -156,10 +157,12 @@ class PostgresqlDriver:
         )
         refuse_commits(self._engine)
 
-    def connect(self, *, write: bool) -> PostgresqlLink:  # noqa: ARG002  readers and writers are alike here
+    def connect(self, *, write: bool) -> PostgresqlLink:
         try:
             raw = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
             raw.execute(SESSION)
+            if self._read_timeout_s and not write:
+                raw.execute(f"SET statement_timeout = {round(self._read_timeout_s * 1000)}".encode())
         except psycopg.OperationalError as error:
             raise ServiceUnavailable(f"The database cannot be reached: {_reason(error)}.") from error
         raw.prepared_max = STATEMENTS_PREPARED

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,15 +20,23 @@ from datastead.errors import InvalidSettings, ServiceUnavailable
 
 BUSY_TIMEOUT_MS = 30_000
 STATEMENTS_CACHED = 512
+OPERATIONS_OF_READERS = 100_000
+"""Of SQLite's machine, between two looks at the clock: some milliseconds."""
 
 
 class SqliteLink:
     """One sqlite3 connection in autocommit mode: transactions are begun and ended by us, also around DDL."""
 
     def __init__(
-        self, raw: sqlite3.Connection, connection: sa.Connection, lock: "threading.RLock | None" = None
-    ) -> None:
+        self, raw: sqlite3.Connection, connection: sa.Connection, lock: "threading.RLock | None" = None,
+        timeout_s: float = 0,
+    ) -> None:  # fmt: skip
+        """timeout_s: of a statement that is fetched; 0 = none."""
         self._raw = raw
+        self._timeout_s = timeout_s
+        self._deadline = inf
+        if timeout_s:
+            raw.set_progress_handler(lambda: time.monotonic() > self._deadline, OPERATIONS_OF_READERS)
         self._connection = connection
         self._lock = lock
         self._joined = False
@@ -73,6 +82,8 @@ class SqliteLink:
 
     def fetch(self, prepared: Prepared, parameters: Mapping[str, Any] | list[Any]) -> list[tuple[Any, ...]]:
         values = prepared.arrange(parameters)
+        if self._timeout_s:
+            self._deadline = time.monotonic() + self._timeout_s
         try:
             if self._lock is None:
                 return self._raw.execute(prepared.sql, values).fetchall()
@@ -84,6 +95,8 @@ class SqliteLink:
             raise _as_sqlalchemy(prepared.sql, error) from error
         except (sqlite3.Error, OverflowError) as error:
             raise _as_sqlalchemy(prepared.sql, error) from error
+        finally:
+            self._deadline = inf
 
     def _fetch_leniently(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """For text that is not UTF-8, which SQLite lets others write."""
@@ -126,8 +139,9 @@ class SqliteDriver:
     writers: ClassVar[int] = 1
     listening_url: ClassVar[None] = None
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, read_timeout_s: float = 0) -> None:
         self._path = path
+        self._read_timeout_s = read_timeout_s
         never = datetime.max.replace(tzinfo=UTC)
         self._second = (never, never, "9999-12-31 23:59:59")  # the one that was written last: most moments are of now
         self._opened = threading.local()
@@ -162,7 +176,8 @@ class SqliteDriver:
             else:
                 raw, lock = self._shared = self._shared or (self._open(write=True), threading.RLock())
             self._opened.raw = raw
-            return SqliteLink(raw, connected(self._engine), lock)
+            timeout_s = self._read_timeout_s if self._path and not write else 0
+            return SqliteLink(raw, connected(self._engine), lock, timeout_s)
 
     def _open(self, *, write: bool) -> sqlite3.Connection:
         try:

@@ -36,6 +36,7 @@ Kind = Literal[
     "wrong_type",
     "stale",
     "busy",
+    "slow",
     "other",
 ]
 
@@ -46,7 +47,7 @@ _KEY_DETAIL = re.compile(r"\((.*?)\)=\((.*)\)")
 _SQLSTATES: dict[str, Kind] = {
     "23505": "unique", "23502": "not_null", "23503": "foreign_key", "23001": "foreign_key", "23514": "check",
     "23P01": "unique", "22001": "too_long", "22003": "out_of_range", "22008": "out_of_range",
-    "42703": "stale", "42P01": "stale", "40001": "busy", "40P01": "busy", "55P03": "busy", "57014": "busy",
+    "42703": "stale", "42P01": "stale", "40001": "busy", "40P01": "busy", "55P03": "busy", "57014": "slow",
     "44000": "raised", "P0001": "raised", "54000": "raised", "428C9": "wrong_type",
     "42804": "wrong_type", "42883": "wrong_type", "42846": "wrong_type", "0A000": "wrong_type",
 }  # fmt: skip
@@ -55,6 +56,7 @@ _SQLITE_CODES: dict[str, Kind] = {
     "SQLITE_CONSTRAINT_NOTNULL": "not_null", "SQLITE_CONSTRAINT_FOREIGNKEY": "foreign_key",
     "SQLITE_CONSTRAINT_CHECK": "check", "SQLITE_CONSTRAINT_DATATYPE": "wrong_type", "SQLITE_MISMATCH": "wrong_type",
     "SQLITE_TOOBIG": "too_long", "SQLITE_CONSTRAINT_TRIGGER": "raised",
+    "SQLITE_INTERRUPT": "slow",
 }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ _MARIADB_CODES: dict[int, Kind] = {
     4048: "wrong_type", 4049: "wrong_type", 4050: "wrong_type", 4076: "wrong_type",
     1265: "wrong_type", 1525: "wrong_type", 1411: "wrong_type", 1416: "wrong_type", 1906: "wrong_type",
     4079: "wrong_type", 1054: "stale", 1146: "stale", 1412: "stale", 1932: "stale", 1213: "busy", 1205: "busy",
-    1020: "busy", 1969: "busy", 1927: "busy", 1053: "busy", 2006: "busy", 2013: "busy", 2055: "busy",
+    1020: "busy", 1969: "slow", 1927: "busy", 1053: "busy", 2006: "busy", 2013: "busy", 2055: "busy",
 }  # fmt: skip
 _DUPLICATE = re.compile(r"Duplicate entry '(.*)' for key '(?:[^']*\.)?([^']+)'", re.DOTALL)
 _MARIADB_COLUMN = re.compile(r"(?:Column|column|Field) (?:`[^`]*`\.`[^`]*`\.`([^`]+)`|'([^']+)')")

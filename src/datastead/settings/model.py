@@ -78,7 +78,11 @@ class Settings(AccessSettings):
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104  a server listens for all by default
     port: int = Field(8055, ge=0, le=65535, description="Port to listen on; 0 = any free one.")
     public_url: str | None = Field(None, description="The URL under which users reach the server.")
-    root_redirect: str = Field("./docs", description="Where `/` sends a browser; `false` = nowhere.")
+    root_redirect: str = Field(
+        "./docs",
+        pattern=r"^(false|\./[^/\s]\S*|/[^/\s]\S*|https?://\S+)$",
+        description="Where `/` sends a browser: a path other than its own, or a URL; `false` = nowhere.",
+    )
     secret: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_urlsafe(32)),
         description="Signs access tokens, and encrypts keys in the settings. Made anew at each start when not set.",
@@ -124,6 +128,12 @@ class Settings(AccessSettings):
     max_payload_size: Size = Field(1 << 20, description="The largest request body, such as `1mb`.")
     query_limit_default: int = Field(100, ge=0, description="Items in a list when the query has no `limit`.")
     query_limit_max: int = Field(-1, ge=-1, description="The largest `limit` allowed; -1 = no bound.")
+    query_timeout: float = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description="How many seconds one SELECT of a query may take; 0 = no bound.",
+    )
     query_fields_max: int = Field(500, ge=1, description="How many names `fields` may have.")
     query_sort_max: int = Field(
         50, ge=1, description="How many names `sort`, `groupBy`, `meta` and each function of `aggregate` may have."
