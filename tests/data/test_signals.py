@@ -76,11 +76,13 @@ async def test_a_signal_of_a_transaction_comes_with_its_commit_only(url: str) ->
 async def test_a_lost_connection_is_known_and_made_anew(url: str) -> None:
     async with process(url) as one, process(url) as two:
         await one.database.write(lambda transaction: transaction.execute(sa.text(LOSE)).all() and None)
-        for each in (one, two):  # that it is lost, and that it is there again
-            assert sorted(await each.heard(6)) == sorted(TOPICS * 2)
-            assert each.signals.is_live
+        for each in (one, two):  # that it is lost, and that it is there again; on a busy machine more than once
+            assert set(await each.heard(6)) == set(TOPICS)
+            while not each.signals.is_live:
+                assert set(await each.heard(3)) == set(TOPICS)
         one.signals.send("changes")
-        assert await two.heard() == ["changes"]
+        while await two.heard() != ["changes"]:
+            assert two.signals.is_live
 
 
 async def test_other_databases_carry_nothing() -> None:
