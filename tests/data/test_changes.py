@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from datastead.context import PUBLIC, Context
+from datastead.data import system
 from datastead.data.changes import Changes
 from datastead.data.engine import Transaction
 from datastead.data.items import Items
@@ -198,8 +199,8 @@ async def test_a_collection_is_in_a_folder_that_there_is_and_never_in_itself(cha
     assert (await changes.read_collection("outer"))["meta"]["group"] is None
     turned = [{"collection": "outer", "meta": {"group": "deep"}}, {"collection": "inner", "meta": {"group": None}}]
     await changes.update_collections(turned)
-    bad = "UPDATE directus_collections SET \"group\" = 'gone' WHERE collection = 'posts'"
-    await blog.services.database.write(lambda transaction: transaction.execute(sa.text(bad)))
+    bad = sa.update(system.collections).where(system.collections.c.collection == "posts").values(group="gone")
+    await blog.services.database.write(lambda transaction: transaction.execute(bad))
     blog.services.schemas.forget()
     kept = await changes.update_collection("posts", {"meta": {"group": "gone", "note": "as it was"}})
     assert (kept["meta"]["group"], kept["meta"]["note"]) == ("gone", "as it was")
