@@ -5,9 +5,13 @@ import logging
 import shutil
 from pathlib import Path
 
+import psycopg
 import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
 
 from datastead.api.answers import error_answer
+from datastead.api.errors import Edge
 from datastead.app import create_app
 from datastead.errors import DatasteadError, RateLimitExceeded
 from datastead.settings import Settings
@@ -99,6 +103,16 @@ def test_an_error_that_nobody_expected_shows_nothing_of_the_inside(caplog: pytes
     assert b"secret-inside" not in answer.body
     assert b"INTERNAL_SERVER_ERROR" in answer.body
     assert "secret-inside" in caplog.text
+
+
+@pytest.mark.parametrize("refusal", [psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected])
+def test_what_a_busy_or_slow_database_refuses_is_no_fault(refusal: type[psycopg.Error]) -> None:
+    async def refusing(*_: object) -> None:
+        raise sa.exc.OperationalError("SELECT secret", None, refusal())
+
+    answer = TestClient(Edge(refusing)).get("/ai/usage")
+    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert "secret" not in answer.text
 
 
 def test_an_error_of_the_house_without_a_code_is_no_different() -> None:

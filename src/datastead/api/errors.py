@@ -4,13 +4,22 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datastead.api.answers import POWERED_BY, NoContent, error_answer
-from datastead.errors import InvalidPayload, InvalidQuery, RequestError, RouteNotFound, UnsupportedMediaType
+from datastead.data.violations import violation_of
+from datastead.errors import (
+    InvalidPayload,
+    InvalidQuery,
+    RequestError,
+    RouteNotFound,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+)
 
 
 class Edge:
@@ -40,9 +49,17 @@ class Edge:
         except ClientDisconnect:
             return  # nobody is there to answer
         except Exception as error:  # noqa: BLE001  the edge: answered without internals, and logged
-            answer = error_answer(error)
+            answer = error_answer(_told(error))
             if not started:
                 await answer(scope, receive, send)
+
+
+def _told(error: Exception) -> Exception:
+    """What a database that is busy or slow has refused is nobody's fault; other errors are as they are."""
+    kind = violation_of(error).kind if isinstance(error, DBAPIError) else None
+    if kind == "slow":
+        return ServiceUnavailable("The database takes longer for this than `QUERY_TIMEOUT`: ask for less.")
+    return ServiceUnavailable("The database is busy: try again.") if kind == "busy" else error
 
 
 def install_error_handlers(app: FastAPI) -> None:
