@@ -29,13 +29,8 @@ FINGERPRINT_LENGTH = 16
 """Of a static token's SHA-256 in hexadecimal digits: enough to tell tokens apart, too little to find one."""
 
 
-async def authenticate(services: "Services", token: str) -> Actor:
-    """Who a token stands for. Raises `InvalidCredentials`, `InvalidToken` or `TokenExpired`."""
-    return (await _identify(services, token)).actor()
-
-
 class Authenticator:
-    """`authenticate` for a server's every request: asks the database twice a second for the same token."""
+    """Tells who tokens stand for, with a server's every request: the database is asked twice a second for the same."""
 
     def __init__(self, services: "Services") -> None:
         self._services = services
@@ -43,7 +38,10 @@ class Authenticator:
         """By token; of shares also by address, as what they may depends on that."""
 
     async def actor(self, token: str, ip: str | None = None, user_agent: str | None = None) -> Actor:
-        """Who a token stands for, acting from an address."""
+        """Who a token stands for, acting from an address.
+
+        Raises `InvalidCredentials`, `InvalidToken`, `TokenExpired`, or `InvalidIp` where the address may not.
+        """
         key, now = sha256(token.encode()).digest(), self._services.clock()
         read_at, identity = self._known.get((key, None), (None, None))
         if identity is not None and identity.share is not None:
